@@ -1,0 +1,1 @@
+"""Step 7: errors go to the system log; `system_log` is where to begin."""

@@ -1,0 +1,111 @@
+"""Files that must not be led astray: opened without following a link, in directories that others cannot change."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOST_LINKS = 40
+"""Links that are followed on the way to one file: as many as the kernel follows (path_resolution(7))."""
+
+
+def untrusted_part(path: str) -> str | None:
+    """A directory on the way to `path` that somebody else could exchange or fill; `None` where there is none.
+
+    Trusted is what belongs to root or to this user and is not writable by others; a sticky directory such as
+    /tmp will do, because in it nobody can remove or rename another's file (inode(7)). A group may write in a
+    user's directory, since on many systems everybody has a group of his own; in root's none but root's may.
+    On the way are the directories in which a link to follow stands, too, and the link is as its directory: in
+    /tmp anybody can have laid one.
+    """
+    trusted_owners = (0, os.geteuid())
+    try:
+        for place, _entry, found in steps(path):
+            is_laid_by_another = (
+                found is not None and stat.S_ISLNK(found.st_mode) and found.st_uid not in trusted_owners
+            )
+            if is_laid_by_another or not _is_trusted(os.lstat(place)):
+                return place
+    except OSError as error:
+        return str(error.filename)
+    return None
+
+
+def _is_trusted(directory: os.stat_result) -> bool:
+    owned = directory.st_uid in (0, os.geteuid())
+    groups_matter = os.geteuid() == 0 and directory.st_gid != 0
+    others = stat.S_IWOTH | (stat.S_IWGRP if groups_matter else 0)
+    return owned and bool(not directory.st_mode & others or directory.st_mode & stat.S_ISVTX)
+
+
+def steps(path: str, root: str = "") -> Iterator[tuple[str, str, os.stat_result | None]]:
+    """The way to `path` as the kernel goes it: each directory, the entry looked up in it, and what that is.
+
+    Links are followed, with `root` as they lead in a process that has that root directory; the names are those
+    inside it. The last entry may be missing, then it is `None`. Raises OSError where the way does not lead on.
+    """
+    left = _names(path if os.path.isabs(path) else os.path.join(os.getcwd(), path))
+    place, links = "/", 0
+    while left:
+        name = left.pop()
+        if name == "..":
+            place = os.path.dirname(place)
+            continue
+        entry = os.path.join(place, name)
+        try:
+            found = os.lstat(root + entry)
+        except OSError:
+            if left:
+                raise
+            found = None
+        yield place, entry, found
+        if found is None or not stat.S_ISLNK(found.st_mode):
+            place = entry
+            continue
+        links += 1
+        if links > MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), entry)
+        target = os.readlink(root + entry)
+        left += _names(target)
+        if os.path.isabs(target):
+            place = "/"
+
+
+def _names(path: str) -> list[str]:
+    """The names in a path, the first one last."""
+    return [name for name in reversed(path.split("/")) if name not in ("", ".")]
+
+
+def may_execute(path: str) -> bool:
+    """Whether this process may execute the file, or enter the directory, as who it is now (access(2))."""
+    # Only faccessat2(2) can ask by effective ids, and containers of its first years refuse it with EPERM, which
+    # looks like a no. So it is used where it makes a difference.
+    as_another = os.geteuid() != os.getuid() or os.getegid() != os.getgid()
+    return os.access(path, os.X_OK, effective_ids=as_another)
+
+
+def beside_path(path: str) -> str:
+    """Where write_beside() writes: always the same name, so that what one who was killed has left does not stay."""
+    return f"{path}.new"
+
+
+def write_beside(path: str, content: bytes, mode: int = 0o644) -> None:
+    """Write a file that readers see whole or not at all: beside it, then renamed over it. Raises OSError."""
+    # Always a new file, because in a directory such as /tmp anybody may have put one there.
+    beside = beside_path(path)
+    if os.path.lexists(beside):
+        os.unlink(beside)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb", buffering=0) as file:
+            os.fchmod(descriptor, mode)
+            file.write(content)
+        os.rename(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
