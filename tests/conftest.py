@@ -78,9 +78,10 @@ SESSION = pytest.StashKey[Session]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell's `&` leaves these ignored, and every program that a test starts would inherit that.
+    # A shell's `&` and nohup leave these ignored, and every program that a test starts would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     become_subreaper()
     session = config.stash[SESSION] = Session()
     config.add_cleanup(session.remove)

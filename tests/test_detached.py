@@ -119,7 +119,13 @@ def test_a_pid_that_was_given_to_another_process_is_not_taken_for_the_daemon(rea
 
 
 def test_a_recorded_pid_that_another_process_has_now_is_not_taken_for_the_daemon(reaper: Reaper) -> None:
-    start(reaper, "--name", "web", "--", *SLEEPER)
+    pid = start(reaper, "--name", "web", "--", *SLEEPER)
+    # The kernel counts start times in hundredths of a second, and uses no pid twice within one.
+    wait_for(
+        lambda: int(time.clock_gettime(time.CLOCK_BOOTTIME) * 100) > observe.start_time(pid),
+        30,
+        "the next hundredth of a second",
+    )
     other = reaper.start(["sleep", "1000"])
     record = Path(pidfile.record_path(str(named("web"))))
     lines = [line for line in record.read_text().splitlines() if not line.startswith("pid ")]
