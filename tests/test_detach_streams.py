@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from detaching import (
 from log_receivers import Receiver, StreamReceiver
 from numen.become import streams
 from numen.become.syslog import journal
+from numen.become.syslog.system_log import LINGER
 from processes import Reaper, environment, numen_command, run_numen, unprivileged, wait_for
 
 INFO, ERR = 6, 3
@@ -252,6 +254,25 @@ def test_the_forwarder_ends_when_the_last_writer_has(reaper: Reaper, tmp_path: P
     os.kill(child, signal.SIGTERM)
 
     assert syslog.receive().endswith(b": late")
+    for one in both:
+        observe.wait_until_gone(one)
+
+
+@pytest.mark.needs_root
+def test_the_last_lines_of_a_daemon_wait_for_a_slow_syslog(reaper: Reaper, tmp_path: Path, syslog: Receiver) -> None:
+    script = "read go <$0; for n in $(seq 40); do echo line $n >&2; done"
+    os.mkfifo(tmp_path / "go")
+    command = ["--stderr=syslog", "--name=web", "--", "sh", "-c", script, str(tmp_path / "go")]
+    pid = detach_where(reaper, without_system_log(tmp_path, log=syslog.path), *command)["pid"]
+    both = pair(pid)
+    (tmp_path / "go").write_text("go\n")
+    observe.wait_until_gone(pid)
+
+    # For longer than a SystemLog waits of its own accord, nobody reads.
+    later = time.monotonic() + LINGER + 0.5
+    wait_for(lambda: time.monotonic() > later or not forwarders(pid), DEADLINE, "the end of that time")
+
+    assert [syslog.receive().rpartition(b": ")[2].decode() for _ in range(40)] == [f"line {n + 1}" for n in range(40)]
     for one in both:
         observe.wait_until_gone(one)
 

@@ -120,6 +120,43 @@ def test_the_request_is_heard_while_the_main_thread_waits_for_another(tmp_path: 
     assert leaves_nothing(daemon)
 
 
+@pytest.mark.parametrize("is_asked_again", [False, True])
+def test_a_thread_whose_join_is_interrupted_is_waited_for_until_a_second_request(
+    tmp_path: Path, reaper: Reaper, is_asked_again: bool
+) -> None:
+    script = """
+        import atexit
+        atexit.register(say, "exit")
+
+        def work():
+            while not daemon.stopping:
+                time.sleep(0.002)
+            wait_for(os.path.join(here, "go"))
+            say("worker")
+
+        thread = threading.Thread(target=work)
+        try:
+            with numen.DaemonContext(pidfile="pid", stderr="err") as daemon:
+                thread.start()
+                daemon.ready()
+                thread.join()
+        finally:
+            say("main")
+    """
+    daemon = start_daemon(tmp_path, reaper, script)
+    daemon.signal(signal.SIGTERM)
+    daemon.wait_until_said("main")
+    if is_asked_again:
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == -signal.SIGTERM
+        assert said_in(tmp_path) == ["main"]
+    else:
+        (tmp_path / "go").touch()
+        assert daemon.wait() == 0
+        assert said_in(tmp_path) == ["main", "worker", "exit"]
+    assert leaves_nothing(daemon)
+
+
 ASYNCIO = """
     import asyncio
 

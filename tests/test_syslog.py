@@ -275,6 +275,20 @@ def test_a_flush_ends_when_its_patience_does(open_log: Open, syslog: Receiver) -
     assert time.monotonic() - began >= 0.1
 
 
+def test_what_a_full_log_has_not_taken_at_a_close_goes_to_the_file(
+    open_log: Open, syslog: Receiver, tmp_path: Path
+) -> None:
+    log = open_log(fallback=tmp_path / "file")
+    send_numbers(log, 100)
+    assert not (tmp_path / "file").read_text(), "what is kept is still the log's"
+    log.close(patience=0)
+    sent, _ = numbers_told([text_of(one) for one in syslog.receive_all()])
+    written, _ = numbers_told(lines_of(tmp_path / "file"))
+    assert sent
+    assert written
+    assert sent + written == list(range(100))
+
+
 def test_what_is_given_up_at_a_close_is_told_by_the_next_message(open_log: Open, syslog: Receiver) -> None:
     total = 1000
     log = open_log()

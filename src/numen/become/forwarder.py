@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 
 from ..errors import NoPermission, Unusable, from_os_error
 from ..kernel.process import Process
@@ -29,6 +30,9 @@ LINE_LIMIT = 8192
 
 LOOK_INTERVAL = 1.0
 """Seconds between two looks at watcher and daemon where the kernel has no pidfd."""
+
+PATIENCE = 30.0
+"""Seconds that a full log is given when the daemon has ended; what it has not taken then goes to the fallback."""
 
 
 class Source(Record):
@@ -121,10 +125,11 @@ def _run(sources: tuple[Source, ...], log: SystemLog, daemon: Process) -> NoRetu
         else:
             _forward(sources, log, daemon, watcher)
             if watcher.is_alive():
+                log.close(patience=0)
                 os._exit(0)
             # The watcher was killed: this process watches now.
     _forward_what_is_left(sources, log)
-    log.flush()
+    log.close(PATIENCE)
     os._exit(0)
 
 
@@ -148,8 +153,26 @@ def _forward(sources: tuple[Source, ...], log: SystemLog, daemon: Process, watch
         if not only_output and not (watcher.is_alive() and daemon.is_alive()):
             for one in lines.values():
                 one.send_rest()
-            log.flush()
+            if daemon.is_alive():
+                log.flush()
+            else:
+                _outwait(log, lines)
             return
+
+
+def _outwait(log: SystemLog, lines: dict[int, _Lines]) -> None:
+    """Give a full log its time, and meanwhile read on: the daemon's children must not come to block."""
+    deadline = time.monotonic() + PATIENCE
+    while not log.flush(patience=0) and log.fileno() >= 0 and (left := deadline - time.monotonic()) > 0:
+        poll = select.poll()
+        poll.register(log.fileno(), select.POLLOUT)
+        for descriptor in lines:
+            poll.register(descriptor, select.POLLIN)
+        for descriptor, _event in poll.poll(left * 1000):
+            if descriptor in lines:
+                lines[descriptor].read()
+    for one in lines.values():
+        one.send_rest()
 
 
 def _forward_what_is_left(sources: tuple[Source, ...], log: SystemLog) -> None:

@@ -6,6 +6,7 @@ an inherited mask can make a daemon that nobody can stop.
 
 from __future__ import annotations
 
+import atexit
 import sys
 
 from ..errors import BadOption
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 CHILDREN = ("default", "ignore", "reap")
 """What may become of dead children; `reap` is for a Python daemon alone."""
+
+LOOK_INTERVAL = 0.02
+"""Seconds between two looks at a thread that cannot be joined any more."""
 
 _NEEDED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 """The interpreter ignores these, and reports what they stand for as an exception instead."""
@@ -106,6 +110,9 @@ class Ending:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.asked = True
+        if "threading" in sys.modules:
+            # Registered last, so it comes before whatever the program itself does at its end.
+            atexit.register(_wait_for_interrupted_joins)
         loop = _running_loop()
         if loop is None:
             raise SystemExit(0)
@@ -158,3 +165,17 @@ async def _told(reloading: Awaitable[object]) -> None:
 
 def _exit_in_order() -> None:
     raise SystemExit(0)
+
+
+def _wait_for_interrupted_joins() -> None:
+    """Wait for the threads whose join() the request has interrupted.
+
+    Before Python 3.13 an exception within Thread.join() marks the thread as ended, so that the interpreter does not
+    wait for it; but threading.enumerate() has it until it takes itself off that list.
+    """
+    import threading
+    import time
+
+    main = threading.main_thread()
+    while any(one is not main and not one.daemon and not one.is_alive() for one in threading.enumerate()):
+        time.sleep(LOOK_INTERVAL)

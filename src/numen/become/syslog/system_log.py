@@ -152,15 +152,21 @@ class SystemLog:
     def close(self, patience: float | None = None) -> None:
         """Flush and let go of every descriptor. A later `send` opens the log again, as with syslog(3).
 
-        What no log and no file has taken is written to stderr: it is the last chance that somebody sees it.
+        What a full log has not taken by then goes to the file. Where there is neither log nor file it is written to
+        stderr: it is the last chance that somebody sees it.
         """
         self.flush(patience)
         with self._lock:
+            self._write_rest_to_file()
             self._show_on_stderr()
             self._lost += self._backlog.clear()
             self._disconnect()
             if self._file is not None:
                 self._file.close()
+
+    def _write_rest_to_file(self) -> None:
+        while self._file is not None and (entry := self._backlog.first) is not None and self._file.write(entry):
+            self._backlog.drop(entry)
 
     def _show_on_stderr(self) -> None:
         if self._socket is not None or self._file is not None:
