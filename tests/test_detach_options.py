@@ -339,10 +339,16 @@ def test_a_limit_of_three_open_files_does_not_hinder_the_start(reaper: Reaper, t
 
 
 def test_core_files_are_written_only_if_asked_for(reaper: Reaper) -> None:
-    soft_and_hard = resource.getrlimit(resource.RLIMIT_CORE)
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+
+    def forbid_them() -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
     assert sleeper(reaper).limits["core file size"] == (0, 0)
-    assert sleeper(reaper, "--core-dumps").limits["core file size"] == soft_and_hard
+    # The soft limit is 0 where nobody has raised it.
+    assert sleeper(reaper, "--core-dumps", preexec_fn=forbid_them).limits["core file size"] == (hard, hard)
+    limited = sleeper(reaper, "--core-dumps", "--limit", "core-size=0:0")
+    assert limited.limits["core file size"] == (0, 0)
 
 
 def test_niceness_and_the_out_of_memory_score_can_be_raised_by_everybody(reaper: Reaper) -> None:

@@ -49,6 +49,12 @@ def test_no_core_file_is_written(tmp_path: Path, reaper: Reaper) -> None:
     assert change(tmp_path, reaper, "limits.prevent_core_dumps()").limits["core file size"] == (0, 0)
 
 
+def test_core_files_may_be_as_large_as_the_hard_limit_permits(tmp_path: Path, reaper: Reaper) -> None:
+    lowering = 'limits.set_limits({"core-size": (0, 2**20)})'
+    seen = change(tmp_path, reaper, f"{lowering}; limits.allow_core_dumps()")
+    assert seen.limits["core file size"] == (2**20, 2**20)
+
+
 def test_nice_and_the_oom_score_are_set(tmp_path: Path, reaper: Reaper) -> None:
     seen = change(tmp_path, reaper, "limits.set_nice(19); limits.set_oom_score(1000)")
     assert (seen.nice, seen.oom_score_adj) == (19, 1000)

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import re
 import subprocess
 import sys
 from contextlib import redirect_stderr, suppress
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from numen import errors
 from numen.cli.detach import TABLE
 from numen.cli.options import Option, octal, read_quickly, split, whole_number
 from numen.errors import BadOption
@@ -168,6 +170,17 @@ def test_every_option_stands_in_the_help_with_its_values_and_what_it_does(help_t
     # Python 3.13 writes the values once, behind the last flag.
     assert any(f"{flag}{values}" in help_text for flag in (option.flags[0], ", ".join(option.flags)))
     assert " ".join(option.help.split()) in help_text
+
+
+def test_every_exit_status_stands_in_the_help(help_text: str) -> None:
+    listed = help_text.partition("exit statuses: ")[2]
+    statuses = {
+        error.exit_status
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.DaemonError)
+    }
+
+    assert {int(one) for one in re.findall(r"(?:^|, )(\d+) ", listed)} == {0, *statuses}
 
 
 def test_help_needs_no_terminal_and_is_no_failure() -> None:

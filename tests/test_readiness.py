@@ -18,6 +18,7 @@ import observe
 from detaching import (
     DEADLINE,
     SLEEPER,
+    ask_json,
     assert_nothing_is_left,
     named,
     python,
@@ -197,6 +198,65 @@ signal.pause()
     assert told["status"] == "fine"
 
 
+def test_a_barrier_behind_ready_is_passed_though_the_launcher_has_gone(reaper: Reaper, tmp_path: Path) -> None:
+    # As systemd-notify(1) does it: from a process of its own, each message on a socket of its own.
+    snippet = """
+if os.fork() == 0:
+    tell('READY=1')
+    if sys.argv[2]: wait_for(sys.argv[2])
+    reader, writer = os.pipe()
+    try:
+        tell('BARRIER=1', [writer])
+        os.close(writer)
+        passed = repr(os.read(reader, 1))
+    except OSError as error:
+        passed = repr(error)
+    touch(sys.argv[1], passed)
+    os._exit(0)
+rest()
+"""
+    for number in range(20):
+        passed, go = tmp_path / f"passed{number}", tmp_path / f"go{number}"
+        # Every second one waits until the launcher has gone.
+        start(reaper, "--ready=notify", "--", *notifier(snippet, passed, go if number % 2 else ""))
+        go.touch()
+
+        assert wait_for_file(passed) == "b''"
+
+
+def test_what_listens_on_holds_nothing_of_the_launchers_and_goes_with_the_daemon(
+    reaper: Reaper, tmp_path: Path
+) -> None:
+    reader, writer = os.pipe()
+    program = notifier("tell('READY=1'); rest()")
+    before = observe.children(os.getpid())
+    pid = start(reaper, "--ready=notify", "--name=web", "--", *program, pass_fds=[writer], cwd=tmp_path)
+    os.close(writer)
+
+    (lingering,) = observe.children(os.getpid()) - before - {pid}
+    seen = observe.look(reaper.track(lingering))
+
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    targets = {number: one.target for number, one in seen.descriptors.items()}
+    assert [targets.pop(number) for number in (0, 1, 2)] == ["/dev/null"] * 3
+    assert [target.partition(":")[0] for target in targets.values() if "pidfd" not in target] == ["socket"]
+    assert seen.cwd == "/"
+    wait_for(lambda: observe.look(lingering).sid == lingering, DEADLINE, "a session of its own")
+    assert run_numen("detach", "--stop", "web").returncode == 0
+    observe.wait_until_gone(lingering)
+
+
+def test_what_listens_on_goes_after_a_while(reaper: Reaper) -> None:
+    before = observe.children(os.getpid())
+    pid = start(reaper, "--ready=notify", "--", *notifier("tell('READY=1'); rest()"))
+
+    (lingering,) = observe.children(os.getpid()) - before - {pid}
+    observe.wait_until_gone(reaper.track(lingering))
+
+    assert not observe.is_zombie_or_gone(pid)
+
+
 def test_another_process_of_the_family_may_be_named_the_daemon(reaper: Reaper) -> None:
     snippet = """
 child = os.fork()
@@ -345,6 +405,33 @@ rest()
     assert told["pid"] == pid
     assert named("old").read_text() == f"{pid}\n"
     assert observe.look(pid).ppid == os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("kind", "ending"), [("exit", "os._exit(0)"), ("notify", "tell(f'MAINPID={child}\\nREADY=1'); os._exit(0)")]
+)
+def test_a_daemon_that_was_written_into_the_pidfile_by_its_own_program_is_the_instance(
+    reaper: Reaper, tmp_path: Path, kind: str, ending: str
+) -> None:
+    snippet = f"""
+child = os.fork()
+if child == 0: rest()
+with open(sys.argv[1], "w") as file: file.write(f"{{child}}\\n")
+{ending}
+"""
+    pidfile = tmp_path / "self.pid"
+    options: list[str | Path] = ["--ready", kind, "--pidfile", pidfile, "--name=self"]
+    options += ["--", *notifier(snippet, pidfile)]
+
+    pid = start(reaper, *options)
+
+    assert pidfile.read_text() == f"{pid}\n"
+    for asked in (pidfile, "self"):
+        assert ask_json("--status", asked)["pid"] == pid
+    assert run_numen("detach", *options).returncode == 8
+    assert not observe.is_zombie_or_gone(pid)
+    assert run_numen("detach", "--stop", pidfile).returncode == 0
+    assert observe.is_zombie_or_gone(pid)
 
 
 # Failures: why, with the last words

@@ -13,13 +13,14 @@ import time
 from ..kernel import proc
 from ..kernel import signals as signal
 from ..record import Record
-from .report import END_FAMILY, ENDED, FORWARDER, Inbox, Pipes, send
+from .report import END_FAMILY, ENDED, FORWARDER, LINGER, Inbox, Pipes, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
     from .forwarder import Setting, Source
+    from .listener import Listener
 
 KILL_PATIENCE = 5.0
 """Seconds after SIGKILL became due in which a family must be gone; a process in uninterruptible sleep may not be."""
@@ -43,6 +44,8 @@ class Tasks(Record):
     forwarder_setting: Setting | None = None
     of_the_daemon_alone: tuple[int, ...] = ()
     """Descriptors whose reader must see when the daemon closes them."""
+    listener: Listener | None = None
+    """Where the daemon notifies, and may for a moment after it is up."""
 
 
 def adopt_orphans() -> None:
@@ -74,13 +77,19 @@ def watch(daemon_pid: int, pipes: Pipes, tasks: Tasks) -> NoReturn:
 
             spared.add(forwarder.start(tasks.forwarding, tasks.forwarder_setting, daemon_pid))
             send(pipes.endings_writer, FORWARDER, str(*spared))
-        _wait(daemon_pid, pipes, spared)
+        lingering_for = _wait(daemon_pid, pipes, spared)
+        if lingering_for and tasks.listener is not None:
+            from . import listener
+
+            listener.leave_lingering(tasks.listener, lingering_for)
         status = 0
     finally:
         os._exit(status)
 
 
-def _wait(daemon_pid: int, pipes: Pipes, spared: set[int]) -> None:
+def _wait(daemon_pid: int, pipes: Pipes, spared: set[int]) -> int:
+    """Wait until the launcher is gone or has ordered the end; the daemon that may notify still, or 0."""
+    lingering_for = 0
     orders = Inbox(pipes.orders_reader)
     poll = select.poll()
     poll.register(orders.descriptor, select.POLLIN)
@@ -95,13 +104,16 @@ def _wait(daemon_pid: int, pipes: Pipes, spared: set[int]) -> None:
             if ended and pidfd is not None:
                 poll.unregister(pidfd)
         if orders.descriptor in readable:
-            letters = [letter for letter, _ in orders.read()]
-            if END_FAMILY in letters:
+            given = dict(orders.read())
+            if LINGER in given:
+                lingering_for = int(given[LINGER][0])
+            if END_FAMILY in given:
                 end_family(daemon_pid, spared)
                 if not ended:
                     _report_ending(daemon_pid, pipes.endings_writer)
-            if END_FAMILY in letters or orders.at_end:
-                return
+                return 0
+            if orders.at_end:
+                return lingering_for
 
 
 def _open_pidfd(pid: int) -> int | None:

@@ -15,7 +15,7 @@ from ..kernel import proc
 from ..kernel import signals as signal
 from ..kernel.process import LONGEST_POLL, Process
 from ..record import Record
-from . import detach, guard, readiness, report
+from . import detach, guard, pidfile, readiness, report
 from .recipe import Prepared
 
 TYPE_CHECKING = False
@@ -86,6 +86,7 @@ class Launch:
             forwarding=sources,
             forwarder_setting=self.prepared.forwarder_setting() if sources else None,
             of_the_daemon_alone=(self.channel.writer,) if self.channel.writer >= 0 else (),
+            listener=self.channel.listener,
         )
         # An interruption must find either no guard or one that wait() ends. In the daemon it must not reach the
         # launcher's handlers: there it waits until the dispositions are reset.
@@ -119,6 +120,8 @@ class Launch:
                 message = error.message.removesuffix(ENDED)
                 raise NotReadyInTime(f"{message}; it could not be ended: pid {self._pid}", **error.values) from None
             raise
+        if self.channel.listener is not None:
+            report.send(self.pipes.orders_writer, report.LINGER, str(self._pid))
         self._dismiss_guard()
         self.channel.close()
         self.prepared.release()
@@ -321,11 +324,16 @@ class Launch:
             self._pid = self._find_main_pid()
             if not self._pid:
                 self.prepared.remove_pidfiles()
-        for pidfile in self.prepared.pidfiles:
+        for one in self.prepared.pidfiles:
             # A program that daemonizes itself may have made the file anew, with its own pid.
-            if self._pid and pidfile.is_in_place() and pidfile.names() != self._pid:
-                self.prepared.write_pidfile(pidfile, self._pid, self.prepared.command)
+            if self._pid and one.is_in_place() and not self._is_named_in(one):
+                self.prepared.write_pidfile(one, self._pid, self.prepared.command)
         return up.replace(pid=self._pid)
+
+    def _is_named_in(self, one: pidfile.Pidfile) -> bool:
+        """Whether pidfile and record name the daemon: a program that writes its own pid knows of no record."""
+        known = pidfile.read(one.path)
+        return known is not None and known.pid == self._pid
 
     def _find_main_pid(self) -> int:
         """Which process a program that daemonizes itself has left as the daemon; 0 where it left nobody.

@@ -29,6 +29,12 @@ def prevent_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def allow_core_dumps() -> None:
+    """Let core files be as large as the hard limit permits: the soft one is 0 on most systems."""
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+
+
 def set_nice(nice: int) -> None:
     """Set the niceness, -20 (first) to 19 (last) (setpriority(2)). Raises NoPermission."""
     try:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
+import time
 
+from ..kernel.process import Process
 from ..record import Record
+from . import descriptors as opened
 
 _CREDENTIALS = struct.Struct("iii")
 _DESCRIPTOR = struct.Struct("i")
@@ -16,6 +20,12 @@ MESSAGE_LIMIT = 65536
 
 DESCRIPTORS_LIMIT = 253
 """SCM_MAX_FD of the kernel (unix(7))."""
+
+LINGERING_TIME = 5.0
+"""Seconds for which somebody listens when the daemon is up; systemd-notify(1) waits as long for its barrier."""
+
+LOOK_INTERVAL = 0.1
+"""Seconds between two looks at the daemon where the kernel has no pidfd."""
 
 
 class Notification(Record):
@@ -76,6 +86,44 @@ class Listener:
             found.close()
             return None
         return found
+
+
+def leave_lingering(listener: Listener, daemon_pid: int) -> None:
+    """Leave a process behind that receives for a while what comes when the daemon is up, and ends with the daemon.
+
+    A sender that says READY=1 and then waits at a barrier, as systemd-notify(1) does, would fail if nobody listened.
+    Called in the guard, which exits next. So all else is closed here, before the launcher sees it exit: what is left
+    behind holds no pipe, lock or directory of the launcher's. Where there is no room for a process, there is none.
+    """
+    try:
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        for number in opened.STANDARD_STREAMS:
+            opened.put(null, number)
+        opened.close_all(keep=(listener.fileno(),))
+        os.chdir("/")
+        if os.fork():
+            return
+    except OSError:
+        return
+    try:
+        # Who is signalled with the daemon's process group shall be the daemon's.
+        os.setsid()
+        _linger(listener, Process(daemon_pid))
+    finally:
+        os._exit(0)
+
+
+def _linger(listener: Listener, daemon: Process) -> None:
+    poll = select.poll()
+    poll.register(listener.fileno(), select.POLLIN)
+    pidfd = daemon.open_pidfd()
+    if pidfd is not None:
+        poll.register(pidfd, select.POLLIN)
+    deadline = time.monotonic() + LINGERING_TIME
+    while daemon.is_alive() and (left := deadline - time.monotonic()) > 0:
+        readable = dict(poll.poll((left if pidfd is not None else min(left, LOOK_INTERVAL)) * 1000))
+        if listener.fileno() in readable and (message := listener.receive()) is not None:
+            message.close()
 
 
 def parse_assignments(data: bytes) -> dict[str, str]:

@@ -275,8 +275,11 @@ def follow(
 
 
 def _set_limits(recipe: Recipe) -> None:
-    if not recipe.core_dumps and resource.RLIMIT_CORE not in map(limit_number, recipe.limits):
-        limits.prevent_core_dumps()
+    if resource.RLIMIT_CORE not in map(limit_number, recipe.limits):
+        if recipe.core_dumps:
+            limits.allow_core_dumps()
+        else:
+            limits.prevent_core_dumps()
     limits.set_limits(recipe.limits)
 
 

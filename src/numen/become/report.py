@@ -5,7 +5,8 @@ Three pipes, all CLOEXEC and above the standard descriptors:
 - *report*, daemon to launcher: born, executing, ready, failed. Only the daemon holds its writing end, so
   the end of the file means that the exec succeeded, or that the daemon has died.
 - *endings*, guard to launcher: how the daemon ended; and who forwards to syslog.
-- *orders*, launcher to guard: end the family; the end of the file (the launcher is gone) lets the guard go.
+- *orders*, launcher to guard: end the family, or leave somebody who lingers for the notifications of a daemon that is
+  up; the end of the file (the launcher is gone) lets the guard go.
 
 A message is a letter, the length of what follows, and fields that are separated by NUL.
 """
@@ -22,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BORN, EXECUTING, READY, FAILED, ENDED, FORWARDER, END_FAMILY = "BXRFEWK"
+BORN, EXECUTING, READY, FAILED, ENDED, FORWARDER, END_FAMILY, LINGER = "BXRFEWKL"
 
 READ_SIZE = 65536
 

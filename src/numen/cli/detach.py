@@ -46,8 +46,9 @@ TABLE = Table(
   numen detach --status web; numen detach --signal HUP web; numen detach --stop web --retry TERM/30s/KILL/5s
 
 exit statuses: 0 up, 1 the system failed, 2 bad option, 4 no permission, 6 something named cannot be used,
-7 not running, 8 another instance runs, 9 died before it was ready, 124 not ready in time, 125 exec failed,
-126 not executable, 127 command not found, 128+N interrupted by signal N""",
+7 not running, 8 another instance runs, 9 died before it was ready, 10 cannot detach safely (as PID 1),
+124 not ready in time, 125 exec failed, 126 not executable, 127 command not found,
+128+N interrupted by signal N""",
     options=(
         Option(flags=("--name",), metavar=("NAME",), help="the instance's name: unique, and used to ask for it"),
         Option(
@@ -148,7 +149,7 @@ exit statuses: 0 up, 1 the system failed, 2 bad option, 4 no permission, 6 somet
             repeated=True,
             help="set a resource limit: open-files=65536, processes=SOFT:HARD, locked-memory=unlimited",
         ),
-        Option(group="limits", flags=("--core-dumps",), help="allow core dumps"),
+        Option(group="limits", flags=("--core-dumps",), help="allow core dumps, up to the hard limit"),
         Option(
             group="limits",
             flags=("--nice",),
