@@ -14,6 +14,10 @@ else:
         return lambda decorated: decorated
 
 
+_FIELDS: "dict[type, tuple[str, ...]]" = {}
+"""The fields of each class that has been asked for them: an audit makes thousands of records."""
+
+
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 class Record:
     """A value with named fields, given by keyword; those without a default must be given."""
@@ -29,10 +33,13 @@ class Record:
     @classmethod
     def fields(cls) -> tuple[str, ...]:
         """The names of the fields, in the order in which they are written."""
-        names: dict[str, None] = {}
-        for base in reversed(cls.__mro__):
-            names.update(dict.fromkeys(getattr(base, "__annotations__", ())))
-        return tuple(names)
+        known = _FIELDS.get(cls)
+        if known is None:
+            names: dict[str, None] = {}
+            for base in reversed(cls.__mro__):
+                names.update(dict.fromkeys(getattr(base, "__annotations__", ())))
+            known = _FIELDS[cls] = tuple(names)
+        return known
 
     def values(self) -> "dict[str, Any]":
         """Every field with its value."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ..errors import Unusable, from_os_error
-from ..kernel import files, mounts, proc
+from ..kernel import files, mounts
 
 DEFAULT_UMASK = 0o022
 """Files are written by the daemon alone. The classic recipe's 0 suits a program that gives each file its
@@ -20,7 +20,9 @@ OUTDATED_VARIABLES = (
 )
 """The variables of the environment that are no longer true once a daemon has left who started it."""
 
-_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "fuse.sshfs", "fuse.glusterfs", "fuse.rclone")
+NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "fuse.sshfs", "fuse.glusterfs", "fuse.rclone")
+"""The types of file systems that wait for another machine."""
+
 _USUALLY_UNMOUNTED = ("/media/", "/mnt/", "/run/media/")
 _OF_A_SESSION = "/run/user/"
 
@@ -66,25 +68,22 @@ def warn_of_directory(path: str) -> str | None:
     if path == "/":
         return None
     mount = mounts.mount_of(path)
-    if mount is None or mount.point == "/":
+    if mount is None:
         return None
-    if mount.kind in _NETWORK:
-        reason = f"is on a network file system ({mount.kind} at {mount.point}): the daemon hangs when that does"
-    elif _is_removable(mount.device):
-        reason = f"is on a removable disk (at {mount.point}): it cannot be taken out while the daemon runs"
-    elif (mount.point + "/").startswith(_OF_A_SESSION):
-        reason = f"belongs to a session ({mount.point}): it goes when the user's last session ends"
-    elif (mount.point + "/").startswith(_USUALLY_UNMOUNTED):
-        reason = f"is on a file system that may be unmounted ({mount.point}): it cannot be while the daemon runs"
-    else:
-        return None
-    return f"the working directory {path} {reason}"
+    reason = why_unsteady(mount.point, mount.kind, removable=mounts.is_removable(mount.device))
+    return f"the working directory {path} {reason}" if reason else None
 
 
-def _is_removable(device: str) -> bool:
-    # A partition has no file of its own: its disk's stands one directory up.
-    for place in ("removable", "../removable"):
-        text = proc.read(f"/sys/dev/block/{device}/{place}")
-        if text is not None:
-            return text.strip() == b"1"
-    return False
+def why_unsteady(point: str, kind: str, *, removable: bool) -> str | None:
+    """Why a daemon may be in somebody's way on the file system of that type mounted at `point`; `None` for none."""
+    if point == "/":
+        return None
+    if kind in NETWORK:
+        return f"is on a network file system ({kind} at {point}): the daemon hangs when that does"
+    if removable:
+        return f"is on a removable disk (at {point}): it cannot be taken out while the daemon runs"
+    if (point + "/").startswith(_OF_A_SESSION):
+        return f"belongs to a session ({point}): it goes when the user's last session ends"
+    if (point + "/").startswith(_USUALLY_UNMOUNTED):
+        return f"is on a file system that may be unmounted ({point}): it cannot be while the daemon runs"
+    return None

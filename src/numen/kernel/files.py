@@ -14,31 +14,30 @@ MOST_LINKS = 40
 """Links that are followed on the way to one file: as many as the kernel follows (path_resolution(7))."""
 
 
-def untrusted_part(path: str) -> str | None:
+def untrusted_part(path: str, *, uid: int | None = None, root: str = "") -> str | None:
     """A directory on the way to `path` that somebody else could exchange or fill; `None` where there is none.
 
-    Trusted is what belongs to root or to this user and is not writable by others; a sticky directory such as
-    /tmp will do, because in it nobody can remove or rename another's file (inode(7)). A group may write in a
-    user's directory, since on many systems everybody has a group of his own; in root's none but root's may.
-    On the way are the directories in which a link to follow stands, too, and the link is as its directory: in
+    `uid` is the user who trusts, by default this process's; `root` is the root directory of the process for which
+    the path is meant. Trusted is what belongs to root or to that user and is not writable by others; a sticky
+    directory such as /tmp will do, because in it nobody can remove or rename another's file (inode(7)). A group may
+    write in a user's directory, since on many systems everybody has a group of his own; in root's none but root's
+    may. On the way are the directories in which a link to follow stands, too, and the link is as its directory: in
     /tmp anybody can have laid one.
     """
-    trusted_owners = (0, os.geteuid())
+    uid = os.geteuid() if uid is None else uid
     try:
-        for place, _entry, found in steps(path):
-            is_laid_by_another = (
-                found is not None and stat.S_ISLNK(found.st_mode) and found.st_uid not in trusted_owners
-            )
-            if is_laid_by_another or not _is_trusted(os.lstat(place)):
+        for place, _entry, found in steps(path, root):
+            is_laid_by_another = found is not None and stat.S_ISLNK(found.st_mode) and found.st_uid not in (0, uid)
+            if is_laid_by_another or not _is_trusted(os.lstat(root + place), uid):
                 return place
     except OSError as error:
-        return str(error.filename)
+        return str(error.filename).removeprefix(root)
     return None
 
 
-def _is_trusted(directory: os.stat_result) -> bool:
-    owned = directory.st_uid in (0, os.geteuid())
-    groups_matter = os.geteuid() == 0 and directory.st_gid != 0
+def _is_trusted(directory: os.stat_result, uid: int) -> bool:
+    owned = directory.st_uid in (0, uid)
+    groups_matter = uid == 0 and directory.st_gid != 0
     others = stat.S_IWOTH | (stat.S_IWGRP if groups_matter else 0)
     return owned and bool(not directory.st_mode & others or directory.st_mode & stat.S_ISVTX)
 

@@ -7,6 +7,10 @@ import os
 from ..record import Record
 from . import proc
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class Mount(Record):
     """One line of mountinfo."""
@@ -40,11 +44,29 @@ def parse_mountinfo(text: bytes) -> list[Mount]:
 
 def mount_of(path: str) -> Mount | None:
     """The mount on which `path` stands; `None` where /proc does not tell."""
-    real = os.path.realpath(path)
-    mounts = parse_mountinfo(proc.read("/proc/self/mountinfo") or b"")
-    over = [mount for mount in mounts if _is_below(real, mount.point)]
+    return mount_over(os.path.realpath(path), mounts())
+
+
+def mounts(pid: int | str = "self") -> list[Mount]:
+    """The mounts that a process sees; none where /proc does not tell."""
+    return parse_mountinfo(proc.read(f"/proc/{pid}/mountinfo") or b"")
+
+
+def mount_over(real_path: str, mounts: Iterable[Mount]) -> Mount | None:
+    """The one of these mounts on which a path without links stands."""
+    over = [mount for mount in mounts if _is_below(real_path, mount.point)]
     # Of two mounts on one point the later one hides the earlier.
     return max(reversed(over), key=lambda mount: len(mount.point), default=None)
+
+
+def is_removable(device: str) -> bool:
+    """Whether the disk with that MAJOR:MINOR can be taken out (sysfs(5))."""
+    # A partition has no file of its own: its disk's stands one directory up.
+    for place in ("removable", "../removable"):
+        text = proc.read(f"/sys/dev/block/{device}/{place}")
+        if text is not None:
+            return text.strip() == b"1"
+    return False
 
 
 def _is_below(path: str, point: str) -> bool:

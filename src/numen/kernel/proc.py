@@ -16,6 +16,9 @@ DEAD_STATES = "ZXx"
 _PF_FORKNOEXEC = 0x40
 """The flag of a process that was forked and has executed nothing since (include/linux/sched.h)."""
 
+_PF_KTHREAD = 0x200000
+"""The flag of a thread of the kernel's own."""
+
 
 class Stat(Record):
     """The fields of /proc/PID/stat that numen uses."""
@@ -26,10 +29,16 @@ class Stat(Record):
     parent: int
     process_group: int
     session: int
+    terminal: int = 0
+    """The device number of the controlling terminal; 0 where there is none."""
     start_time: int
     """Clock ticks since boot; with the pid it tells a process from a later one of the same number."""
+    threads: int = 1
+    cpu_ticks: int = 0
+    """The clock ticks that it has computed, in user and kernel mode."""
     has_executed: bool = True
     """Whether it has executed a program since it was forked; a zombie still tells."""
+    is_kernel_thread: bool = False
 
 
 def read(path: str) -> bytes | None:
@@ -54,8 +63,12 @@ def parse_stat(text: bytes) -> Stat | None:
             parent=int(fields[1]),
             process_group=int(fields[2]),
             session=int(fields[3]),
+            terminal=int(fields[4]),
             start_time=int(fields[19]),
+            threads=int(fields[17]),
+            cpu_ticks=int(fields[11]) + int(fields[12]),
             has_executed=not int(fields[6]) & _PF_FORKNOEXEC,
+            is_kernel_thread=bool(int(fields[6]) & _PF_KTHREAD),
         )
     except (ValueError, IndexError):
         return None
