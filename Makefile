@@ -44,12 +44,13 @@ run: bytecode  ## the main job: detach a small clock and show what /proc says of
 test: check bytecode  ## check, then run the tests; PYTEST_ARGS="-k pidfile" chooses some
 	@$(python) -m pytest $(PYTEST_ARGS)
 
-check: $(ready)  ## formatting, linting, strict typing, import contracts, dead code
+check: $(ready)  ## formatting, linting, strict typing, import contracts, dead code, a specimen for each rule
 	@echo "ruff format --check" && $(bin)/ruff format --check --quiet
 	@echo "ruff check" && $(bin)/ruff check --quiet
 	@echo "mypy" && $(bin)/mypy --no-error-summary
 	@echo "lint-imports" && $(bin)/lint-imports --no-logo
 	@echo "vulture" && $(bin)/vulture
+	@echo "check_zoo" && $(python) tools/check_zoo.py
 
 format: $(ready)  ## format and mend what can be mended without thought
 	@$(bin)/ruff format --quiet

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-from . import cost, start_to_running, truth
+from . import auditing, cost, start_to_running, truth
 from .figures import Goal
 from .launchers import all_launchers
 from .rounds import play
@@ -46,11 +46,13 @@ def _measure(rounds: int, failures: int) -> None:
         runs, unfit = play(launchers, stage, rounds, _say_progress)
         _say_progress("starting daemons that fail")
         truths = truth.tabulate(runs, stage, failures)
+        _say_progress("auditing")
+        audits = auditing.tabulate(stage, rounds)
         _say_progress("")
         print(_surroundings(stage, rounds))
         for note in (*missing, *unfit):
             print(f"left out: {note}")
-        for tables, goals in (start_to_running.tabulate(runs), truths, cost.tabulate(runs)):
+        for tables, goals in (start_to_running.tabulate(runs), truths, cost.tabulate(runs), audits):
             _show(tables, goals)
 
 

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,8 @@ import pytest
 import numen
 from numen import errors, notify
 from numen.become.recipe import Recipe
-from numen.cli import detach
+from numen.cli import audit, detach
+from numen.cli.options import Table
 from processes import ROOT, wait_for
 
 TESTED_ELSEWHERE = {
@@ -203,11 +204,12 @@ def test_what_is_generated_is_what_the_code_has_now() -> None:
     assert (done.stdout + done.stderr, done.returncode) == ("", 0), "python tools/make_docs.py mends it"
 
 
-def test_every_option_is_in_the_manual_and_in_the_manual_page() -> None:
-    page = (ROOT / "docs/commands/detach.md").read_text()
-    man_page = (ROOT / "man/numen-detach.1").read_text().replace("\\-", "-")
+@pytest.mark.parametrize("table", [detach.TABLE, audit.TABLE], ids=lambda table: table.command)
+def test_every_option_is_in_the_manual_and_in_the_manual_page(table: Table) -> None:
+    page = (ROOT / f"docs/commands/{table.command}.md").read_text()
+    man_page = (ROOT / f"man/numen-{table.command}.1").read_text().replace("\\-", "-")
 
-    flags = [flag for option in detach.TABLE.options for flag in option.flags]
+    flags = [flag for option in table.options for flag in option.flags]
     assert [flag for flag in flags if f"`{flag}" not in page or f"\\fB{flag}\\fR" not in man_page] == []
 
 
@@ -261,12 +263,13 @@ def test_every_default_of_the_context_is_the_one_on_its_page() -> None:
 
 def test_every_dependency_has_its_reason() -> None:
     text = (ROOT / "docs/dependencies.md").read_text()
-    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    required = [*project["project"]["dependencies"], *chain(*project["dependency-groups"].values())]
     wanted = re.search(r"^packages=\((.*?)^\)", (ROOT / ".ci/run").read_text(), re.M | re.S)
 
     assert wanted
     packages = [name for line in wanted[1].splitlines() for name in line.partition("#")[0].split()]
-    names = [requirement.partition("==")[0] for group in groups.values() for requirement in group]
+    names = [re.split("[=>]=", requirement)[0] for requirement in required]
     assert [name for name in [*names, *packages] if f"`{name}`" not in text] == []
 
 

@@ -10,13 +10,14 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 import numen
 from numen import errors
-from numen.cli import detach
-from numen.cli.options import Option
+from numen.cli import audit, detach
+from numen.cli.options import Option, Table
 from numen.settings.limits import LIMITS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +34,9 @@ HEADINGS = {
     "identity": "Identity",
     "limits": "Limits",
     "a running one": "Asking for a running one",
+    "whom": "Whom",
+    "output": "What is printed, and the exit status",
+    "teaching": "Teaching",
 }
 """What the groups of options are called in the manual."""
 
@@ -82,15 +86,15 @@ def renew(text: str) -> str:
 # Markdown
 
 
-def usage() -> str:
-    """The forms of `numen detach`."""
-    return "```text\n" + "\n".join(detach.TABLE.usage) + "\n```"
+def usage(table: Table) -> str:
+    """The forms of a command."""
+    return "```text\n" + "\n".join(table.usage) + "\n```"
 
 
-def options() -> str:
+def options(table: Table) -> str:
     """A table of the options for each group."""
     tables = []
-    for group, members in option_groups():
+    for group, members in option_groups(table):
         rows = [f"| {', '.join(f'`{form}`' for form in forms(one))} | {cell(described(one))} |" for one in members]
         tables.append("\n".join([f"### {HEADINGS[group]}", "", "| option | meaning |", "|---|---|", *rows]))
     return "\n\n".join(tables)
@@ -118,10 +122,10 @@ def man_head(name: str) -> str:
     return f'.TH {roff(name.upper())} 1 {roff(DATE)} "numen {numen.__version__}" "User Commands"'
 
 
-def man_options() -> str:
+def man_options(table: Table) -> str:
     """The options as tagged paragraphs, a subsection for each group."""
     lines = []
-    for group, members in option_groups():
+    for group, members in option_groups(table):
         lines.append(f".SS {HEADINGS[group]}")
         for one in members:
             lines += [".TP", ", ".join(man_form(flag, one) for flag in one.flags), roff(described(one)) + "."]
@@ -151,9 +155,9 @@ def roff(text: str) -> str:
 # What the code says
 
 
-def option_groups() -> Iterable[tuple[str, list[Option]]]:
+def option_groups(table: Table) -> Iterable[tuple[str, list[Option]]]:
     """The options by group, in their order."""
-    for group, members in groupby(detach.TABLE.options, key=lambda option: option.group):
+    for group, members in groupby(table.options, key=lambda option: option.group):
         yield group, list(members)
 
 
@@ -185,13 +189,17 @@ def cell(text: str) -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    "usage": usage,
-    "options": options,
+    "usage": partial(usage, detach.TABLE),
+    "options": partial(options, detach.TABLE),
+    "audit-usage": partial(usage, audit.TABLE),
+    "audit-options": partial(options, audit.TABLE),
     "exit-statuses": exit_statuses,
     "limits": limits,
     "man-head-numen": lambda: man_head("numen"),
     "man-head-numen-detach": lambda: man_head("numen-detach"),
-    "man-options": man_options,
+    "man-head-numen-audit": lambda: man_head("numen-audit"),
+    "man-options": partial(man_options, detach.TABLE),
+    "man-audit-options": partial(man_options, audit.TABLE),
     "man-exit-statuses": man_exit_statuses,
 }
 """By the names that stand in the marks."""

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import NoReturn, TextIO
 
-COMMANDS = {"detach": "run any program as a daemon; ask for it, signal it, stop it"}
+COMMANDS = {
+    "detach": "run any program as a daemon; ask for it, signal it, stop it",
+    "audit": "say whether a running process is a proper daemon, step by step",
+}
 """Each is the module of that name in this package, with a function run(arguments)."""
 
 USAGE = """usage: numen COMMAND [ARGUMENTS...]
