@@ -410,13 +410,16 @@ rest()
 @pytest.mark.parametrize(
     ("kind", "ending"), [("exit", "os._exit(0)"), ("notify", "tell(f'MAINPID={child}\\nREADY=1'); os._exit(0)")]
 )
+@pytest.mark.parametrize("how", ["in place", "renamed"])
 def test_a_daemon_that_was_written_into_the_pidfile_by_its_own_program_is_the_instance(
-    reaper: Reaper, tmp_path: Path, kind: str, ending: str
+    reaper: Reaper, tmp_path: Path, kind: str, ending: str, how: str
 ) -> None:
+    name = "sys.argv[1]" if how == "in place" else "sys.argv[1] + '.new'"
     snippet = f"""
 child = os.fork()
 if child == 0: rest()
-with open(sys.argv[1], "w") as file: file.write(f"{{child}}\\n")
+with open({name}, "w") as file: file.write(f"{{child}}\\n")
+os.rename({name}, sys.argv[1])
 {ending}
 """
     pidfile = tmp_path / "self.pid"
@@ -429,6 +432,7 @@ with open(sys.argv[1], "w") as file: file.write(f"{{child}}\\n")
     for asked in (pidfile, "self"):
         assert ask_json("--status", asked)["pid"] == pid
     assert run_numen("detach", *options).returncode == 8
+    assert run_numen("detach", *options[:4], "--", "true").returncode == 8
     assert not observe.is_zombie_or_gone(pid)
     assert run_numen("detach", "--stop", pidfile).returncode == 0
     assert observe.is_zombie_or_gone(pid)

@@ -324,9 +324,11 @@ class Launch:
             self._pid = self._find_main_pid()
             if not self._pid:
                 self.prepared.remove_pidfiles()
-        for one in self.prepared.pidfiles:
+        for one in self.prepared.pidfiles if self._pid else ():
             # A program that daemonizes itself may have made the file anew, with its own pid.
-            if self._pid and one.is_in_place() and not self._is_named_in(one):
+            if not one.is_in_place():
+                one.give_way_to(self._pid)
+            elif not self._is_named_in(one):
                 self.prepared.write_pidfile(one, self._pid, self.prepared.command)
         return up.replace(pid=self._pid)
 

@@ -293,6 +293,21 @@ class Pidfile:
         except OSError:
             return False
 
+    def give_way_to(self, pid: int) -> None:
+        """Take away our record where the program has put a pidfile of its own, which names `pid`, in our file's place.
+
+        With a record that names another process it would name nobody.
+        """
+        try:
+            turn = _Turn(self.path)
+        except OSError:
+            return
+        try:
+            if not self.is_in_place() and _pid_at(self.path) == pid:
+                _unlink_quietly(record_path(self.path))
+        finally:
+            turn.end()
+
     def names(self) -> int | None:
         """The pid that stands in it."""
         return parse_pid(os.pread(self.descriptor, 64, 0))
@@ -474,6 +489,20 @@ class _Turn:
         """Let the next one have it."""
         _unlink_quietly(self._path)
         os.close(self._descriptor)
+
+
+def _pid_at(path: str) -> int | None:
+    """The pid that stands in whatever file is there now."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        return parse_pid(os.read(descriptor, 64))
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def _unlink_quietly(path: str) -> None:
