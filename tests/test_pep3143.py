@@ -507,7 +507,9 @@ def test_a_start_waits_as_long_as_the_lock_says(either_stage: Stage) -> None:
     os.kill(first, signal.SIGTERM)
 
     assert second.wait(60) == 0
-    assert pidfile.read_text() == f"{either_stage.told('second')['pid']}\n"
+    # The original's launcher leaves before the daemon is up.
+    pid = either_stage.told("second")["pid"]
+    assert pidfile.read_text() == f"{pid}\n"
 
 
 # 4: where and as whom the pidfile is made
