@@ -92,11 +92,22 @@ def test_a_deleted_file_keeps_its_path(tmp_path: Path, at_end: ExitStack) -> Non
     assert (found.is_deleted, found.path, found.links) == (True, str(path), 0)
 
 
+def test_a_file_that_has_lost_the_name_it_was_opened_by_is_deleted(tmp_path: Path, at_end: ExitStack) -> None:
+    path = tmp_path / "file"
+    number = kept(at_end, os.open(path, os.O_WRONLY | os.O_CREAT))
+    os.link(path, tmp_path / "other")
+    path.unlink()
+
+    found = own(number)
+
+    assert (found.is_deleted, found.path, found.links) == (True, str(path), 1)
+
+
 def test_a_file_whose_name_ends_like_a_deleted_one_has_its_own_path(tmp_path: Path, at_end: ExitStack) -> None:
     path = tmp_path / "file (deleted)"
     number = kept(at_end, os.open(path, os.O_WRONLY | os.O_CREAT))
 
-    assert own(number).path == str(path)
+    assert (own(number).path, own(number).is_deleted) == (str(path), False)
 
 
 def test_the_ends_of_a_pipe_are_told_apart(at_end: ExitStack) -> None:

@@ -17,7 +17,7 @@ import observe
 import recorded_proc
 from numen.check.facts import Facts, Pidfile
 from numen.check.machine import Machine
-from numen.check.reading import parse_variables, read, script_of
+from numen.check.reading import parse_inodes, parse_variables, read, script_of
 from numen.check.services import Services
 from numen.kernel import mounts, proc, status
 from numen.kernel.files import untrusted_part
@@ -175,6 +175,7 @@ def test_of_another_users_process_what_cannot_be_seen_is_unknown() -> None:
 
     assert (found.descriptors, found.variables, found.executable, found.directory, found.root) == (None,) * 5
     assert (found.directory_mount, found.is_outside_root) == (None, False)
+    assert found.is_style_known == bool(found.keeper.kind)
     assert (found.pipes, found.sockets, found.file_systems) == ({}, {}, {})
     assert found.uid == 0
     assert found.parent is None
@@ -232,6 +233,20 @@ def test_a_deleted_program_is_told_by_its_former_name(reaper: Reaper, tmp_path: 
     assert (found.path, found.is_deleted, found.changeable_in) == (str(program), True, None)
 
 
+def test_a_program_that_has_lost_one_of_its_names_is_deleted(reaper: Reaper, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(Path("/bin/sleep").read_bytes())
+    program.chmod(0o755)
+    child = reaper.start([program, "1000"])
+    os.link(program, tmp_path / "other")
+    program.unlink()
+
+    found = facts_of(child.pid).executable
+
+    assert found is not None
+    assert (found.path, found.is_deleted) == (str(program), True)
+
+
 def test_a_program_that_others_can_exchange_is_told(reaper: Reaper, tmp_path: Path) -> None:
     place = tmp_path / "open"
     place.mkdir()
@@ -260,10 +275,26 @@ def test_the_script_of_an_interpreter_is_told(reaper: Reaper, tmp_path: Path) ->
     assert child.stdout is not None
     assert child.stdout.read(1) == "!"
 
-    found = facts_of(child.pid).script
+    facts = facts_of(child.pid)
 
-    assert found is not None
-    assert (found.path, found.mode & 0o777, found.uid) == (str(script), 0o646, os.geteuid())
+    assert facts.script is not None
+    found = (facts.script.path, facts.script.mode & 0o777, facts.script.uid)
+    assert (found, facts.is_script_hidden) == ((str(script), 0o646, os.geteuid()), False)
+
+
+def test_a_script_that_is_not_where_its_name_leads_is_hidden(reaper: Reaper, tmp_path: Path) -> None:
+    (tmp_path / "server").write_text("import os\nos.chdir('/')\nos.write(1, b'!')\nos.read(0, 1)\n")
+    child = reaper.start([sys.executable, "server"], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.read(1) == "!"
+
+    found = facts_of(child.pid)
+
+    assert (found.script, found.is_script_hidden) == (None, True)
+
+
+def test_without_a_script_none_is_hidden(reaper: Reaper) -> None:
+    assert not facts_of(python(reaper, "").pid).is_script_hidden
 
 
 @pytest.mark.parametrize(
@@ -274,6 +305,18 @@ def test_the_script_of_an_interpreter_is_told(reaper: Reaper, tmp_path: Path) ->
         (("python3", "-m", "http.server"), None),
         (("sh", "-c", "./a.sh"), None),
         (("perl", "-w", "./a"), "./a"),
+        (("python3", "server", "x.py"), "server"),
+        (("python3", "-I", "-S", "-c", "pass", "/x"), None),
+        (("python3", "-IS", "-OO", "-W", "ignore", "-Xdev", "/opt/a"), "/opt/a"),
+        (("python3", "-Ic", "pass"), None),
+        (("python3", "--", "a"), "a"),
+        (("python3", "-"), None),
+        (("python3", "--check-hash-based-pycs", "never", "a.py"), ""),
+        (("bash", "-eo", "pipefail", "-x", "run"), "run"),
+        (("perl", "-e", "sleep", "/x"), None),
+        (("perl", "-I", "lib", "/x"), ""),
+        (("java", "-Xmx1g", "-Da=b", "-jar", "/opt/x.jar"), "/opt/x.jar"),
+        (("java", "-cp", "/opt/lib", "Main"), ""),
         (("python3",), None),
         (("/usr/sbin/sshd", "/etc/x"), None),
         ((), None),
@@ -285,8 +328,8 @@ def test_a_script_is_found_in_a_command(command: tuple[str, ...], expected: str 
 
 @given(st.lists(st.text(max_size=10)).map(tuple))
 def test_any_command_has_a_script_or_none(command: tuple[str, ...]) -> None:
-    assert script_of(command) in (None, *command)
-    assert script_of(("python3", *command)) in (None, *command)
+    assert script_of(command) in (None, "", *command)
+    assert script_of(("python3", *command)) in (None, "", *command)
 
 
 def test_files_that_others_may_write_are_told(reaper: Reaper, tmp_path: Path) -> None:
@@ -326,6 +369,52 @@ def test_pipes_and_sockets_are_told_by_inode(reaper: Reaper, tmp_path: Path) -> 
         assert os.fstat(other.fileno()).st_ino not in found.sockets
 
 
+def test_in_the_same_network_no_socket_is_hidden(reaper: Reaper) -> None:
+    script = (
+        "s = [socket.socket(), socket.socket(socket.AF_UNIX), socket.socket(type=socket.SOCK_DGRAM)]\n"
+        "s += [socket.socket(socket.AF_NETLINK, socket.SOCK_RAW), *socket.socketpair()]"
+    )
+    found = facts_of(python(reaper, script).pid)
+
+    assert (found.foreign_sockets, found.hidden_sockets) == (frozenset(), 0)
+
+
+@pytest.mark.needs_root
+def test_a_socket_that_was_given_into_another_network_is_told(reaper: Reaper) -> None:
+    script = "n = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW); n.bind((0, 0)); u = socket.socket(socket.AF_UNIX)"
+    text = f"{PRELUDE}{script}\nos.write(1, b'!')\nos.read(0, 1)"
+    with socket.create_server(("127.0.0.1", 0)) as given, socket.socket() as unbound:
+        child = reaper.start(
+            ["unshare", "--net", sys.executable, "-c", text],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[given.fileno(), unbound.fileno()],
+        )
+        inode = os.fstat(given.fileno()).st_ino
+    assert child.stdout is not None
+    assert child.stdout.read(1) == "!"
+
+    found = facts_of(child.pid)
+
+    assert [one.inode for one in found.listening()] == [inode]
+    assert (found.foreign_sockets, found.hidden_sockets) == (frozenset({inode}), 1)
+
+
+def test_inodes_are_told_by_the_title_of_their_column() -> None:
+    netlink = b"sk               Eth Pid        Groups   Inode\n000000006b0ef391 0   0          00000000 4\nx\n"
+    raw = (
+        b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref\n"
+        b"   1: 00000000:0001 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 77 2\n"
+    )
+
+    assert [sorted(parse_inodes(text)) for text in (netlink, raw, b"")] == [[4], [77], []]
+
+
+@given(st.binary())
+def test_any_bytes_tell_inodes(text: bytes) -> None:
+    assert all(one >= 0 for one in parse_inodes(b"Inode\n" + text))
+
+
 def test_signals_that_every_thread_blocks_are_told(reaper: Reaper) -> None:
     script = (
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"
@@ -354,6 +443,7 @@ def test_a_process_that_systemd_started_is_new_style_by_its_own_pid(reaper: Reap
 
     assert "SYSTEMD_EXEC_PID" in facts_of(own.pid).new_style
     assert facts_of(other.pid).new_style == ""
+    assert facts_of(other.pid).is_style_known
 
 
 def test_a_process_that_numen_keeps_is_known(reaper: Reaper) -> None:

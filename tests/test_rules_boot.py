@@ -13,7 +13,7 @@ UNIT = Service(kind="systemd", name="exampled.service", at_boot=True, evidence="
     ("service", "verdict", "words"),
     [
         (UNIT, "ok", "systemd exampled.service starts it at boot (it is in unit exampled.service)"),
-        (UNIT.replace(at_boot=None), "ok", "cannot be told"),
+        (UNIT.replace(at_boot=None), "unknown", "cannot be told"),
         (UNIT.replace(at_boot=False), "warning", "not set to do so at boot"),
         (Service(kind="container", at_boot=True), "ok", "container starts it at boot"),
         (Service(kind=""), "not applicable", "by hand"),

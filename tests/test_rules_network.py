@@ -31,6 +31,11 @@ HERE = socket(72, port=6379)
         (on(ALL4.replace(is_listening=False)), "ok", "no network"),
         (on(ALL4, namespaces=("net", "pid")), "ok", "network of its own: tcp port 80"),
         (on(ALL4, namespaces=("pid",)), "warning", "tcp port 80"),
+        (on(ALL4, ALL6, namespaces=("net",), foreign_sockets=frozenset({70})), "warning", "addresses: tcp port 80"),
+        (on(HERE, hidden_sockets=2), "unknown", "2 of its sockets"),
+        (on(ALL4, namespaces=("net",), hidden_sockets=1), "unknown", "1 of its sockets"),
+        (on(ALL4, hidden_sockets=1), "warning", "tcp port 80"),
+        ({"hidden_sockets": 1}, "unknown", "1 of its sockets"),
         ({"descriptors": None}, "unknown", "may not be seen"),
     ],
 )

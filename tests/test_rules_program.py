@@ -45,6 +45,8 @@ def test_a_program_deleted_since_the_start_is_a_warning(changes: Table, verdict:
         ({"script": file("/opt/x.py")}, "ok", f"{PATH} and /opt/x.py"),
         ({"script": file("/opt/x.py", mode=0o100666)}, "fault", "/opt/x.py is writable"),
         ({"script": file("/opt/x.py", changeable_in="/opt")}, "fault", "/opt/x.py could be exchanged"),
+        ({"is_script_hidden": True}, "unknown", "which script it runs cannot be told"),
+        ({**runs(mode=0o100757), "is_script_hidden": True}, "fault", PATH),
         ({"executable": None}, "unknown", "may not be seen"),
     ],
 )

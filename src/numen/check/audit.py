@@ -59,6 +59,10 @@ def why_not(pid: int) -> str:
     found = proc.stat(pid)
     if found is None:
         return f"cannot audit pid {pid}: there is no such process, or none that may be seen"
+    if found.state in proc.DEAD_STATES and found.threads > 1:
+        return (
+            f"cannot audit pid {pid} ({found.comm}): its first thread has ended, though {found.threads - 1} others run"
+        )
     if found.state in proc.DEAD_STATES:
         parent = found.parent
         return f"cannot audit pid {pid} ({found.comm}): it is a zombie, which its parent, pid {parent}, has not reaped"

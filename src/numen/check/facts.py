@@ -100,6 +100,8 @@ class Facts(Record):
     executable: File | None = None
     script: File | None = None
     """The script that an interpreter runs, where the command tells."""
+    is_script_hidden: bool = False
+    """Whether an interpreter runs a script of which cannot be told where it is."""
     started: float = 0.0
     """Wall time."""
     person: Person | None = None
@@ -117,6 +119,8 @@ class Facts(Record):
     """Its dead children that nobody has waited for, at the beginning and at the end of the reading."""
     new_style: str = ""
     """Why it is a new-style daemon, which a service manager keeps (daemon(7)); empty for one that is not."""
+    is_style_known: bool = True
+    """Whether it could be seen what would make it a new-style daemon."""
     keeper: Service = Service(kind="")
     """Who keeps it now."""
     boot: Service = Service(kind="")
@@ -137,6 +141,10 @@ class Facts(Record):
     """Its pipes by inode."""
     sockets: Mapping[int, Socket] = {}
     """Its sockets by inode."""
+    foreign_sockets: frozenset[int] = frozenset()
+    """Those of them that are not of its own network namespace, but of that of who audits it."""
+    hidden_sockets: int = 0
+    """How many of its sockets are of a network namespace that cannot be looked into."""
     file_systems: Mapping[int, FileSystem] = {}
     """Where its open files stand, by device."""
     variables: frozenset[str] | None = frozenset()

@@ -200,16 +200,12 @@ def demand(pid: int) -> dict[int, int] | None:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
         return None
-    for name in threads[:MOST_THREADS]:
+    for name in threads:
         text = proc.read(f"/proc/{pid}/task/{name}/schedstat")
         words = (text or b"").split()
         if len(words) >= 2 and words[0].isdigit() and words[1].isdigit():
             found[int(name)] = int(words[0]) + int(words[1])
     return found or None
-
-
-MOST_THREADS = 64
-"""How many threads of one process are looked at: the audit of a process with thousands shall not take seconds."""
 
 
 def blocked_in_all_threads(pid: int, in_first: frozenset[int]) -> frozenset[int]:
@@ -220,7 +216,7 @@ def blocked_in_all_threads(pid: int, in_first: frozenset[int]) -> frozenset[int]
     except OSError:
         return blocked
     # The C library blocks everything for an instant while it makes a thread or a process, so one look is not enough.
-    for name in threads[:MOST_THREADS] * LOOKS:
+    for name in threads * LOOKS:
         if not blocked:
             break
         found = parse_status(proc.read(f"/proc/{pid}/task/{name}/status") or b"")

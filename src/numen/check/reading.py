@@ -51,16 +51,18 @@ def read(
     command = _command(pid)
     descriptors = opened.descriptors(pid)
     directory, root = _directory(pid), _link(f"/proc/{pid}/root")
-    script = _script(pid, command, directory, status.uids[1])
+    script, is_script_hidden = _script(pid, command, directory, status.uids[1])
     apart = _apart(pid, machine)
     executable = _file(pid, "exe", status.uids[1], is_apart="mnt" in apart)
     pidfiles = (*pidfiles, *_locked_pidfiles(pid, own_pid, descriptors or {}, {one.path for one in pidfiles}))
+    known_sockets, foreign_sockets, hidden_sockets = _sockets(pid, descriptors or {}, machine, is_apart="net" in apart)
     facts = Facts(
         stat=found,
         status=status,
         command=command,
         executable=executable,
         script=script,
+        is_script_hidden=is_script_hidden,
         started=machine.booted + found.start_time / TICKS,
         person=machine.person(status.uids[1]),
         parent=parent,
@@ -70,6 +72,7 @@ def read(
         descendants=machine.descendants(pid),
         zombies=tuple(child for child in machine.children.get(pid, ()) if child.state == "Z"),
         new_style=_new_style(pid, own_pid, keeper, variables),
+        is_style_known=bool(keeper.kind) or variables is not None,
         keeper=keeper,
         boot=services.boot(keeper, executable, script, tuple(one.path for one in pidfiles)),
         namespaces=apart,
@@ -80,7 +83,9 @@ def read(
         exposed=_exposed(pid, status, descriptors, machine.booted + found.start_time / TICKS),
         descriptors=descriptors,
         pipes=_pipes(pid, descriptors or {}, machine),
-        sockets=_sockets(pid, descriptors or {}, machine),
+        sockets=known_sockets,
+        foreign_sockets=foreign_sockets,
+        hidden_sockets=hidden_sockets,
         file_systems=_file_systems(pid, descriptors or {}, machine),
         variables=variables,
         limits=status_of.limits(pid),
@@ -155,8 +160,7 @@ def _file(pid: int, link: str, uid: int, *, is_apart: bool) -> File | None:
         found = os.stat(f"/proc/{pid}/{link}")
     except OSError:
         return None
-    # A living one may have a name that ends in the kernel's words.
-    is_deleted = found.st_nlink == 0
+    is_deleted = opened.is_gone(pid, target, found)
     path = target.removesuffix(" (deleted)") if is_deleted else target
     # In a mount namespace of its own the name leads elsewhere than here; a changed root is already in the name.
     root = f"/proc/{pid}/root" if is_apart and _link(f"/proc/{pid}/root") == "/" else ""
@@ -178,43 +182,74 @@ def _directory(pid: int) -> File | None:
         found = os.stat(f"/proc/{pid}/cwd")
     except OSError:
         return None
-    # A living one may have a name that ends in the kernel's words.
-    is_deleted = found.st_nlink == 0
+    is_deleted = opened.is_gone(pid, target, found)
     path = target.removesuffix(" (deleted)") if is_deleted else target
     return File(path=path, is_deleted=is_deleted, mode=found.st_mode, uid=found.st_uid, gid=found.st_gid)
 
 
+_SHELL = ("abefhiklmnpruvxBCEHPT", "oO", "cs")
+_OPTIONS = {
+    "python": ("bBdEhiIOPqRsSuvVxt", "WX", "cm"),
+    "perl": ("anpstTuUwWX", "", "eE"),
+    "ruby": ("alnpsSvw", "", "e"),
+    "node": ("", "", "ep"),
+    "nodejs": ("", "", "ep"),
+    "php": ("nq", "", "r"),
+    "java": ("", "", "m"),
+    **dict.fromkeys(("sh", "bash", "dash", "zsh", "ksh"), _SHELL),
+}
+"""The letters of each interpreter's options: those without a value, those with one, those that stand for a script."""
+
+
 def script_of(command: tuple[str, ...]) -> str | None:
-    """The script in the command line of an interpreter; `None` where none is named by a path."""
+    """The script in the command line of an interpreter; `None` where it runs none, empty where it cannot be told."""
     if not command or not is_interpreter(command[0]):
         return None
-    for argument in command[1:]:
-        # `-m` and `-c` name no file, and what follows another option may be its value.
-        if argument.startswith("-"):
-            if argument in ("-m", "-c", "-e"):
-                return None
+    name = os.path.basename(command[0]).rstrip("0123456789.-")
+    alone, valued, instead = _OPTIONS.get(name, ("", "", ""))
+    arguments = iter(command[1:])
+    for argument in arguments:
+        if argument == "--":
+            return next(arguments, None)
+        if argument == "-":
+            return None  # it reads its standard input
+        if not argument.startswith("-"):
+            return argument
+        if argument.startswith("--") and "=" in argument:
             continue
-        return argument if "/" in argument or "." in argument else None
+        if name == "java" and (argument.startswith(("-D", "-X")) or argument == "-jar"):
+            continue
+        last = argument[1:].lstrip(alone)
+        if last and last[0] in instead:
+            return None
+        if last and last[0] not in valued:
+            return ""  # what follows may be its value
+        if len(last) == 1:
+            next(arguments, None)
     return None
 
 
-def _script(pid: int, command: tuple[str, ...], directory: File | None, uid: int) -> File | None:
+def _script(pid: int, command: tuple[str, ...], directory: File | None, uid: int) -> tuple[File | None, bool]:
+    """The script, and whether there is one of which cannot be told where it is."""
     name = script_of(command)
-    if name is None or directory is None:
-        return None
+    if name is None:
+        return None, False
+    if not name or directory is None:
+        return None, True
     path = os.path.normpath(os.path.join(directory.path, name))
     root = f"/proc/{pid}/root"
     try:
         found = os.stat(root + path)
     except OSError:
-        return None  # it was given relative to where the daemon was before
-    return File(
+        return None, True  # it was given relative to where the daemon was before
+    script = File(
         path=path,
         mode=found.st_mode,
         uid=found.st_uid,
         gid=found.st_gid,
         changeable_in=untrusted_part(path, uid=uid, root=root),
     )
+    return script, False
 
 
 def _is_outside(root: str | None, directory: File | None) -> bool:
@@ -295,10 +330,37 @@ def _pipes(pid: int, descriptors: Mapping[int, Descriptor], machine: Machine) ->
     return {one.inode: machine.pipe(one.inode, without=pid) for one in descriptors.values() if one.is_pipe}
 
 
-def _sockets(pid: int, descriptors: Mapping[int, Descriptor], machine: Machine) -> dict[int, Socket]:
+def _sockets(
+    pid: int, descriptors: Mapping[int, Descriptor], machine: Machine, *, is_apart: bool
+) -> tuple[dict[int, Socket], frozenset[int], int]:
+    """The sockets that can be told, which of them are of our own network, and how many are of one that is hidden."""
     inodes = {one.inode for one in descriptors.values() if one.is_socket}
     everybody = machine.sockets(pid) if inodes else {}
-    return {inode: everybody[inode] for inode in inodes if inode in everybody}
+    found = {inode: everybody[inode] for inode in inodes if inode in everybody}
+    missing = inodes - found.keys()
+    # In the same network it is one that is bound to nothing, or new: only who is apart brings some from elsewhere.
+    if not missing or not is_apart:
+        return found, frozenset(), 0
+    here = machine.sockets(os.getpid())
+    foreign = frozenset(missing & here.keys())
+    found.update((inode, here[inode]) for inode in foreign)
+    missing -= foreign
+    for place in (f"/proc/{pid}/net", "/proc/self/net"):
+        for family in ("netlink", "packet", "raw", "raw6"):
+            missing -= parse_inodes(proc.read(f"{place}/{family}") or b"")
+    return found, foreign, len(missing)
+
+
+def parse_inodes(text: bytes) -> frozenset[int]:
+    """The inodes in a table of /proc/net, as its first line names the columns; a line that is none is passed over."""
+    head, *lines = text.lower().split(b"\n")
+    # In the tables of raw sockets two names stand over one column, twice.
+    titles = head.replace(b"tx_queue rx_queue", b"queues").replace(b"tr tm->when", b"timer").split()
+    if b"inode" not in titles:
+        return frozenset()
+    column = titles.index(b"inode")
+    rows = (line.split() for line in lines)
+    return frozenset(int(row[column]) for row in rows if len(row) > column and row[column].isdigit())
 
 
 def _file_systems(pid: int, descriptors: Mapping[int, Descriptor], machine: Machine) -> dict[int, FileSystem]:

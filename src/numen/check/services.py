@@ -65,8 +65,7 @@ class Services:
             evidence = f"its parent is pid {parent.pid} ({parent.comm})"
             return Service(kind=kind, name=parent.comm, evidence=evidence)
         if namespaced_pid == 1:
-            evidence = "it is the first process of its container"
-            return Service(kind="container", name="", at_boot=True, evidence=evidence)
+            return Service(kind="container", name="", evidence="it is the first process of its pid namespace")
         return Service(kind="")
 
     def boot(self, keeper: Service, program: File | None, script: File | None, pidfiles: tuple[str, ...]) -> Service:

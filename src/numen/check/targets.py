@@ -6,7 +6,7 @@ import os
 
 from ..become import pidfile
 from ..become.instance import Instance
-from ..errors import NoPermission, NotRunning, Unusable
+from ..errors import NoPermission, NotRunning, Unusable, from_os_error
 from ..kernel import proc
 from ..kernel.opened import targets
 from ..kernel.sockets import sockets
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from ..kernel.proc import Stat
     from ..kernel.sockets import Socket
+
+UNIT_KINDS = (".service", ".scope", ".slice", ".socket", ".mount")
+"""The endings of the units that have processes (systemd.unit(5))."""
 
 CONTROL_GROUPS = "/sys/fs/cgroup"
 """Where the control groups are mounted (cgroups(7))."""
@@ -62,8 +65,10 @@ def by_name(name: str) -> Target:
 def by_pidfile(path: str) -> Target:
     """The process that a pidfile names. Raises NotRunning; Unusable, NoPermission where it cannot be read."""
     path = os.path.abspath(path)
-    if not os.path.exists(path):
-        raise Unusable(f"cannot read the pidfile {path}: there is no such file")
+    try:
+        os.stat(path)
+    except OSError as error:
+        raise from_os_error(error, f"read the pidfile {path}") from error
     known = pidfile.read(path)
     found = proc.stat(known.pid) if known else None
     # A zombie is for the audit to tell of; another process that has the number by now is not meant.
@@ -78,7 +83,7 @@ def by_unit(name: str, root: str = CONTROL_GROUPS) -> Target:
 
     `root` is where the control groups are. Raises Unusable where there is no such unit, NotRunning where it is empty.
     """
-    unit = name if "." in name else f"{name}.service"
+    unit = name if name.endswith(UNIT_KINDS) else f"{name}.service"
     directories = [place for place, _, _ in os.walk(root) if os.path.basename(place) == unit]
     if not directories:
         raise Unusable(f"cannot audit unit {unit}: there is no control group of that name below {root}")
@@ -100,7 +105,8 @@ def by_port(port: int) -> Target:
     if not holders:
         raise NoPermission(f"cannot audit port {port}: who listens there may not be seen; root may see it")
     # A service manager that has opened it for its unit holds it too.
-    served = {pid: one for pid, one in holders.items() if pid != 1} or holders
+    is_kept = holders.get(1) is not None and holders[1].comm in ("systemd", "init")
+    served = {pid: one for pid, one in holders.items() if pid != 1 or not is_kept} or holders
     return Target(pid=_topmost(served, ""))
 
 

@@ -57,6 +57,8 @@ class Descriptor(Record):
     size: int = 0
     uid: int = -1
     links: int = 1
+    is_gone: bool = False
+    """Whether nothing stands under its name any more, or another file; it may have other names."""
 
     @property
     def is_open_for_writing(self) -> bool:
@@ -101,13 +103,13 @@ class Descriptor(Record):
 
     @property
     def is_deleted(self) -> bool:
-        """Whether no name leads to the file any more."""
-        return self.is_file and self.links == 0
+        """Whether the name by which it was opened leads to the file no more."""
+        return self.is_file and (self.links == 0 or self.is_gone)
 
     @property
     def path(self) -> str:
         """The path, without the words by which the kernel marks a deleted one."""
-        return self.target.removesuffix(" (deleted)") if self.links == 0 else self.target
+        return self.target.removesuffix(" (deleted)") if self.links == 0 or self.is_gone else self.target
 
 
 def parse_fdinfo(text: bytes) -> Fdinfo:
@@ -160,6 +162,22 @@ def targets(pid: int) -> dict[int, str]:
     return found
 
 
+def is_gone(pid: int, target: str, seen: os.stat_result) -> bool:
+    """Whether a file that a link of /proc/PID leads to has lost the name that the link tells, if not all its names."""
+    if seen.st_nlink == 0:
+        return True
+    if not (target.startswith("/") and target.endswith(" (deleted)")):
+        return False
+    # A living one may have a name that ends in the kernel's words; a changed root is already in the name.
+    for place in (f"/proc/{pid}/root{target}", target):
+        try:
+            if os.path.samestat(os.lstat(place), seen):
+                return False
+        except OSError:
+            continue
+    return True
+
+
 def _descriptor(pid: int, name: str) -> Descriptor | None:
     place = f"/proc/{pid}/fd/{name}"
     try:
@@ -185,4 +203,5 @@ def _descriptor(pid: int, name: str) -> Descriptor | None:
         size=seen.st_size if seen else 0,
         uid=seen.st_uid if seen else -1,
         links=seen.st_nlink if seen else 1,
+        is_gone=seen is not None and is_gone(pid, target, seen),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..verdict import not_applicable, ok, rule, warning
+from ..verdict import not_applicable, ok, rule, unknown, warning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 def starts_at_boot(facts: Facts) -> Judgement:
     """What starts it is set to do so at boot."""
     boot = facts.boot
+    if not boot.kind and facts.executable is None:
+        return unknown("its program may not be seen, so that what starts it cannot be found")
     if not boot.kind:
         return not_applicable("nothing that could be found starts it at boot; it was started by hand")
     by = f"{boot.kind} {boot.name}".strip()
     told = f" ({boot.evidence})" if boot.evidence else ""
     if boot.at_boot is None:
-        return ok(f"{by} starts it; whether at boot cannot be told{told}")
+        return unknown(f"{by} starts it; whether at boot cannot be told{told}")
     if not boot.at_boot:
         return warning(f"{by} starts it, and is not set to do so at boot{told}")
     return ok(f"{by} starts it at boot{told}")

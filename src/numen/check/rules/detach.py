@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..verdict import fault, not_applicable, ok, rule, warning
+from ..verdict import fault, not_applicable, ok, rule, unknown, warning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,11 +24,17 @@ def launcher_gone(facts: Facts) -> Judgement:
     if facts.new_style:
         return not_applicable(f"a new-style daemon needs no fork: {facts.new_style}")
     parent = facts.parent
-    if parent is None or parent.pid == 1:
+    if facts.stat.parent in (0, 1):
         return ok(f"it was orphaned: its parent is pid {facts.stat.parent}")
+    if parent is None:
+        return unknown(f"its parent, pid {facts.stat.parent}, may not be seen")
     if parent.session == facts.stat.session:
-        return fault(f"its parent, pid {parent.pid} ({parent.comm}), lives in the same session")
-    return ok(f"its parent, pid {parent.pid} ({parent.comm}), is in another session")
+        return _unless_kept(facts, fault(f"its parent, pid {parent.pid} ({parent.comm}), lives in the same session"))
+    said = f"its parent, pid {parent.pid} ({parent.comm}), is in another session"
+    if facts.leader is None:
+        return ok(f"{said}, and the leader of its own has exited")
+    # A subreaper has adopted it (PR_SET_CHILD_SUBREAPER), or it was started so and never orphaned.
+    return unknown(f"{said}: it may have adopted it, or have launched it")
 
 
 @rule(
@@ -42,11 +48,14 @@ def own_session(facts: Facts) -> Judgement:
     if facts.new_style:
         return not_applicable(f"a service manager has seen to it: {facts.new_style}")
     number, leader = facts.stat.session, facts.leader
+    if leader is None and facts.parent is None and facts.stat.parent:
+        return unknown(f"session {number}, whose leader may not be seen")
     if leader is None:
         return ok(f"session {number}, whose leader has exited")
     if leader.pid == facts.pid or leader.pid in facts.ancestors:
         return ok(f"session {number}, led by pid {leader.pid} ({leader.comm})")
-    return fault(f"session {number} belongs to pid {leader.pid} ({leader.comm}), which is none of its ancestors")
+    said = f"session {number} belongs to pid {leader.pid} ({leader.comm}), which is none of its ancestors"
+    return _unless_kept(facts, fault(said))
 
 
 @rule(
@@ -61,7 +70,8 @@ def own_group(facts: Facts) -> Judgement:
     strangers = [one for one in facts.group if one.pid not in relatives and one.comm != facts.stat.comm]
     if strangers and not facts.new_style:
         one = strangers[0]
-        return warning(f"process group {facts.stat.process_group} is also that of pid {one.pid} ({one.comm})")
+        said = f"process group {facts.stat.process_group} is also that of pid {one.pid} ({one.comm})"
+        return _unless_kept(facts, warning(said))
     return ok(f"process group {facts.stat.process_group}")
 
 
@@ -91,4 +101,11 @@ def no_leader(facts: Facts) -> Judgement:
         return ok(f"session {facts.stat.session} is not led by it")
     if facts.new_style:
         return not_applicable(f"it leads session {facts.pid}, as new-style daemons do: {facts.new_style}")
-    return warning(f"it leads session {facts.pid}: it has forked once and not twice")
+    return _unless_kept(facts, warning(f"it leads session {facts.pid}: it has forked once and not twice"))
+
+
+def _unless_kept(facts: Facts, judgement: Judgement) -> Judgement:
+    """The same, where it can be seen that no service manager has started it: that would be as it should be."""
+    if facts.is_style_known:
+        return judgement
+    return unknown(f"{judgement.evidence}; whether a service manager keeps it may not be seen")

@@ -58,7 +58,11 @@ def errors_arrive(facts: Facts) -> Judgement:
     if stream.is_pipe:
         return _to_pipe(stream, facts)
     if stream.is_socket:
-        return ok(f"they go to {_behind_socket(stream, facts) or 'a socket'}")
+        where = _behind_socket(stream, facts)
+        return ok(f"they go to {where}") if where else unknown("they go to a socket, and who is behind it is not told")
+    # Who has a FIFO open for reading too is never without a reader.
+    if stat.S_ISFIFO(stream.mode) and not stream.is_open_for_reading:
+        return unknown(f"they go to the FIFO {stream.target}; who reads from it is not told")
     kind = "the FIFO " if stat.S_ISFIFO(stream.mode) else ""
     return ok(f"they go to {kind}{stream.target}")
 
@@ -69,10 +73,12 @@ def _without_stream(stream: Descriptor | None, facts: Facts) -> Judgement:
     descriptors = (facts.descriptors or {}).values()
     # Descriptor 1 comes last: what the program itself has opened as its log tells more.
     for one in sorted(descriptors, key=lambda one: one.number == 1):
-        if is_log(one):
+        if is_log(one) and (one.number == 1 or "log" in one.path.lower()):
             return ok(f"{said}, and it logs to {one.path}")
         if one.is_socket and (log := _system_log(one, facts)):
             return ok(f"{said}, and it logs to {log}")
+    if added := [one.path for one in descriptors if is_log(one)]:
+        return unknown(f"{said}; whether {added[0]}, which is only added to, is a log is not told")
     found = [facts.sockets.get(one.inode) for one in descriptors if one.is_socket]
     # What syslog(3) has opened looks so, where the kernel does not tell to whom it is connected.
     if any(one and one.family == "unix" and not (one.is_stream or one.address or one.peer) for one in found):
@@ -99,6 +105,8 @@ def _behind_socket(descriptor: Descriptor, facts: Facts) -> str:
     """Where a socket leads, in words; empty where nothing is known of it."""
     one = facts.sockets.get(descriptor.inode)
     if one is None:
+        return ""
+    if one.family == "unix" and not one.peer:
         return ""
     return _system_log(descriptor, facts) or f"a {one.family} socket{f' ({one.peer})' if one.peer else ''}"
 

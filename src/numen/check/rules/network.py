@@ -22,11 +22,16 @@ def few_addresses(facts: Facts) -> Judgement:
     if facts.descriptors is None:
         return unknown("its sockets may not be seen")
     sockets = sorted((one for one in facts.listening() if one.is_of_network), key=lambda one: (one.port, one.family))
+    open_ones = [one for one in sockets if one.listens_on_all_addresses]
+    # What was given to it from outside is open to the networks there.
+    reachable = [one for one in open_ones if "net" not in facts.namespaces or one.inode in facts.foreign_sockets]
+    open_to_all = [f"{one.family} port {one.port}" for one in reachable or open_ones]
+    if reachable:
+        return warning(f"it listens on all addresses: {', '.join(open_to_all)}")
+    if facts.hidden_sockets:
+        return unknown(f"the networks of {facts.hidden_sockets} of its sockets may not be seen")
     if not sockets:
         return ok("it listens on no network")
-    open_to_all = [f"{one.family} port {one.port}" for one in sockets if one.listens_on_all_addresses]
     if not open_to_all:
         return ok(f"it listens on {', '.join(f'{one.address} port {one.port}' for one in sockets)}")
-    if "net" in facts.namespaces:
-        return ok(f"it listens on all addresses of a network of its own: {', '.join(open_to_all)}")
-    return warning(f"it listens on all addresses: {', '.join(open_to_all)}")
+    return ok(f"it listens on all addresses of a network of its own: {', '.join(open_to_all)}")

@@ -44,6 +44,8 @@ def no_needless_root(facts: Facts) -> Judgement:
     if facts.descriptors is None:
         return unknown("it runs as root, and its sockets may not be seen")
     ports = sorted({one.port for one in facts.listening() if one.is_of_network})
+    if not ports and facts.hidden_sockets:
+        return unknown(f"it runs as root, and {facts.hidden_sockets} of its sockets may not be seen")
     if not ports:
         return ok("it runs as root, and nobody can reach it over the network")
     if ports[0] < FIRST_FREE_PORT:
@@ -99,6 +101,8 @@ def few_capabilities(facts: Facts) -> Judgement:
     """Who is not root has no capability that amounts to it."""
     if facts.uid == 0:
         return not_applicable("it runs as root")
+    if "user" in facts.namespaces:
+        return ok("what it has holds in a user namespace of its own, and nowhere else")
     held = facts.status.effective | facts.status.permitted
     powerful = [name for name in POWERFUL if held >> CAPABILITIES.index(name) & 1]
     if powerful:
@@ -127,6 +131,8 @@ def confined(facts: Facts) -> Judgement:
         return ok(f"some of root's capabilities are dropped; {values}")
     if facts.descriptors is None:
         return unknown(f"its sockets may not be seen; {values}")
+    if facts.hidden_sockets and not any(one.is_of_network for one in facts.listening()):
+        return unknown(f"{facts.hidden_sockets} of its sockets may not be seen; {values}")
     if not any(one.is_of_network for one in facts.listening()):
         return ok(f"nobody can reach it over the network; {values}")
     if status.no_new_privileges is None or status.seccomp is None:

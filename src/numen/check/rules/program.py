@@ -52,6 +52,8 @@ def program_safe(facts: Facts) -> Judgement:
         reason = _why_unsafe(one, facts.uid)
         if reason:
             return fault(f"{one.path} {reason}")
+    if facts.is_script_hidden:
+        return unknown("which script it runs cannot be told")
     return ok(f"others cannot change {' and '.join(one.path for one in files)}")
 
 

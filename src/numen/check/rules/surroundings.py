@@ -73,12 +73,19 @@ def directory_writable(facts: Facts) -> Judgement:
     said = f"{directory.path} has mode {stat.S_IMODE(directory.mode):04o}, user {directory.uid}, group {directory.gid}"
     if directory.mode & stat.S_IWOTH:
         who = "everybody may write in it"
-    elif directory.mode & stat.S_IWGRP and facts.uid == 0 and directory.gid != 0:
-        who = "its group may write in it, and the process is root's"
+    elif directory.mode & stat.S_IWGRP and directory.gid not in _own_groups(facts):
+        who = "its group may write in it, and is none of the process's"
+    elif directory.uid not in (0, facts.uid):
+        return warning(f"{said}: uid {directory.uid} may write in it, and is not the process's user")
     else:
         return ok(said)
     # In a sticky directory others cannot remove or rename what is there; they can still lay something new.
     return warning(f"{said}: {who}") if directory.mode & stat.S_ISVTX else fault(f"{said}: {who}")
+
+
+def _own_groups(facts: Facts) -> set[int]:
+    """Root's group, and where the process is not root's its own."""
+    return {0} if facts.uid == 0 else {0, *facts.status.gids, *facts.status.groups}
 
 
 @rule(
