@@ -50,10 +50,10 @@ def read(
     keeper = services.keeper(groups, parent, variables, own_pid)
     command = _command(pid)
     descriptors = opened.descriptors(pid)
-    directory, root = _directory(pid), _link(f"/proc/{pid}/root")
+    directory, root = _linked(pid, "cwd"), _link(f"/proc/{pid}/root")
     script, is_script_hidden = _script(pid, command, directory, status.uids[1])
     apart = _apart(pid, machine)
-    executable = _file(pid, "exe", status.uids[1], is_apart="mnt" in apart)
+    executable = _program(pid, status.uids[1], is_apart="mnt" in apart)
     pidfiles = (*pidfiles, *_locked_pidfiles(pid, own_pid, descriptors or {}, {one.path for one in pidfiles}))
     known_sockets, foreign_sockets, hidden_sockets = _sockets(pid, descriptors or {}, machine, is_apart="net" in apart)
     facts = Facts(
@@ -151,35 +151,23 @@ def _number(path: str) -> int | None:
         return None
 
 
-def _file(pid: int, link: str, uid: int, *, is_apart: bool) -> File | None:
+def _program(pid: int, uid: int, *, is_apart: bool) -> File | None:
+    """The program that a process runs, and where others could exchange it."""
+    program = _linked(pid, "exe")
+    if program is None or program.is_deleted:
+        return program
+    # In a mount namespace of its own the name leads elsewhere than here; a changed root is already in the name.
+    root = f"/proc/{pid}/root" if is_apart and _link(f"/proc/{pid}/root") == "/" else ""
+    return program.replace(changeable_in=untrusted_part(program.path, uid=uid, root=root))
+
+
+def _linked(pid: int, link: str) -> File | None:
     """What a link of /proc/PID leads to: the very file, whatever stands under its name by now."""
     target = _link(f"/proc/{pid}/{link}")
     if target is None:
         return None
     try:
         found = os.stat(f"/proc/{pid}/{link}")
-    except OSError:
-        return None
-    is_deleted = opened.is_gone(pid, target, found)
-    path = target.removesuffix(" (deleted)") if is_deleted else target
-    # In a mount namespace of its own the name leads elsewhere than here; a changed root is already in the name.
-    root = f"/proc/{pid}/root" if is_apart and _link(f"/proc/{pid}/root") == "/" else ""
-    return File(
-        path=path,
-        is_deleted=is_deleted,
-        mode=found.st_mode,
-        uid=found.st_uid,
-        gid=found.st_gid,
-        changeable_in=None if is_deleted else untrusted_part(path, uid=uid, root=root),
-    )
-
-
-def _directory(pid: int) -> File | None:
-    target = _link(f"/proc/{pid}/cwd")
-    if target is None:
-        return None
-    try:
-        found = os.stat(f"/proc/{pid}/cwd")
     except OSError:
         return None
     is_deleted = opened.is_gone(pid, target, found)
@@ -313,8 +301,10 @@ def _locked_pidfiles(
 ) -> Iterator[Pidfile]:
     """The pidfiles that the process itself holds locked, wherever they stand."""
     for one in descriptors.values():
-        if one.locks and one.is_file and not one.is_deleted and one.path not in known:
-            text = (proc.read(f"/proc/{pid}/fd/{one.number}") or b"")[:LONGEST_PID].strip()
+        # A database is locked too, and must not be read whole to see that it is no pidfile.
+        is_short = one.is_file and one.size <= LONGEST_PID
+        if one.locks and is_short and not one.is_deleted and one.path not in known:
+            text = (proc.read(f"/proc/{pid}/fd/{one.number}") or b"").strip()
             if text == str(own_pid).encode():
                 path = os.path.join(f"/proc/{pid}/root", one.path.lstrip("/"))
                 seen = look(path)
