@@ -12,6 +12,9 @@ from .figures import Goal
 from .launchers import all_launchers
 from .rounds import play
 from .stage import NoDaemon, Stage
+from .supervising.measuring import measure
+from .supervising.sizes import FULL, QUICK
+from .supervising.tools import prepare as prepare_tools
 from .workshop import Unavailable, prepare
 
 ROUNDS, QUICK_ROUNDS = 20, 4
@@ -26,6 +29,7 @@ def main() -> int:
         _measure(
             rounds=asked.rounds or (QUICK_ROUNDS if asked.quick else ROUNDS),
             failures=QUICK_FAILURES if asked.quick else FAILURES,
+            quick=asked.quick,
         )
     except (Unavailable, NoDaemon) as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -36,11 +40,11 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure numen beside its rivals.")
     parser.add_argument("--rounds", type=int, metavar="N", help=f"start every daemon N times ({ROUNDS})")
-    parser.add_argument("--quick", action="store_true", help=f"a look in half a minute: {QUICK_ROUNDS} rounds")
+    parser.add_argument("--quick", action="store_true", help=f"a look in some minutes: {QUICK_ROUNDS} rounds")
     return parser.parse_args()
 
 
-def _measure(rounds: int, failures: int) -> None:
+def _measure(*, rounds: int, failures: int, quick: bool) -> None:
     with Stage(prepare(_say_progress)) as stage:
         launchers, missing = all_launchers(stage.workshop, stage)
         runs, unfit = play(launchers, stage, rounds, _say_progress)
@@ -53,6 +57,15 @@ def _measure(rounds: int, failures: int) -> None:
         for note in (*missing, *unfit):
             print(f"left out: {note}")
         for tables, goals in (start_to_running.tabulate(runs), truths, cost.tabulate(runs), audits):
+            _show(tables, goals)
+        _say_progress("preparing the supervisors")
+        sizes = QUICK if quick else FULL
+        tools = prepare_tools(stage.workshop.command("numen"), _say_progress)
+        supervisors, left_out = measure(tools, sizes, _say_progress)
+        _say_progress("")
+        for note in left_out:
+            print(f"left out: {note}")
+        for tables, goals in supervisors:
             _show(tables, goals)
 
 

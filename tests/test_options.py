@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from numen import errors
 from numen.cli.detach import TABLE
-from numen.cli.options import Option, octal, read_quickly, split, whole_number
+from numen.cli.options import Option, read_quickly, split, whole_number
 from numen.errors import BadOption
 from processes import environment, numen_command, run_numen
 
@@ -135,22 +135,6 @@ def test_any_text_is_a_number_within_the_bounds_or_refused(text: str) -> None:
         return
     assert -20 <= number <= 19
     assert int(text) == number
-
-
-@pytest.mark.parametrize(("text", "mask"), [("0", 0), ("022", 0o22), ("77", 0o77), ("0777", 0o777), ("000", 0)])
-def test_a_umask_is_octal(text: str, mask: int) -> None:
-    assert octal(text) == mask
-
-
-@pytest.mark.fuzz
-@given(st.text() | st.text("01234567 89-+_o"))
-def test_any_text_is_a_umask_or_refused(text: str) -> None:
-    try:
-        mask = octal(text)
-    except BadOption:
-        return
-    assert 0 <= mask <= 0o777
-    assert not text.strip("01234567")
 
 
 # What people see

@@ -7,6 +7,7 @@ A part stands between a line `<!-- generated: NAME -->` and a line `<!-- end -->
 """
 
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -16,11 +17,14 @@ from pathlib import Path
 
 import numen
 from numen import errors
-from numen.cli import audit, detach
+from numen.cli.completion import tables
+from numen.cli.main import COMMANDS
 from numen.cli.options import Option, Table
+from numen.keep import keys
 from numen.settings.limits import LIMITS
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "tests"))
 
 DATE = "2026-11-22"
 """The date in the head of the manual pages: that of their last change by hand."""
@@ -33,6 +37,8 @@ HEADINGS = {
     "streams": "Streams",
     "identity": "Identity",
     "limits": "Limits",
+    "ends and restarts": "Ends and restarts",
+    "its log": "Its log",
     "a running one": "Asking for a running one",
     "whom": "Whom",
     "output": "What is printed, and the exit status",
@@ -42,6 +48,7 @@ HEADINGS = {
 
 NEXT_STEPS = {
     "DaemonError": "Read the message: it names the system call that failed.",
+    "BadDefinition": "Correct what the message names: it lists every mistake.",
     "BadOption": "Correct the command or the call. The message says what would be understood.",
     "NoPermission": "Choose another place, or let root do it.",
     "Unusable": "Make what the message names, or name another.",
@@ -93,11 +100,12 @@ def usage(table: Table) -> str:
 
 def options(table: Table) -> str:
     """A table of the options for each group."""
-    tables = []
+    parts = []
     for group, members in option_groups(table):
         rows = [f"| {', '.join(f'`{form}`' for form in forms(one))} | {cell(described(one))} |" for one in members]
-        tables.append("\n".join([f"### {HEADINGS[group]}", "", "| option | meaning |", "|---|---|", *rows]))
-    return "\n\n".join(tables)
+        heading = [f"### {HEADINGS[group]}", ""] if has_groups(table) else []
+        parts.append("\n".join([*heading, "| option | meaning |", "|---|---|", *rows]))
+    return "\n\n".join(parts)
 
 
 def exit_statuses() -> str:
@@ -107,6 +115,22 @@ def exit_statuses() -> str:
         for kind in error_classes()
     ]
     return "\n".join(["| status | error | cause | next step |", "|---|---|---|---|", *rows])
+
+
+def definition_keys() -> str:
+    """A row for each key of a definition, with a line of TOML as the example."""
+    rows = [
+        f"| `{key.name}` | {cell(key.kind.written)} | {cell(default_of(key))} | {cell(key.help)} |"
+        f" `{cell(key.name)} = {cell(key.example)}` |"
+        for key in keys.KEYS
+    ]
+    return "\n".join(["| key | value | default | meaning | example |", "|---|---|---|---|---|", *rows])
+
+
+def default_of(key: keys.Key) -> str:
+    """The default as TOML, or that there is none."""
+    value = keys.default(key)
+    return "" if value is None else f"`{json.dumps(value)}`"
 
 
 def limits() -> str:
@@ -126,9 +150,18 @@ def man_options(table: Table) -> str:
     """The options as tagged paragraphs, a subsection for each group."""
     lines = []
     for group, members in option_groups(table):
-        lines.append(f".SS {HEADINGS[group]}")
+        if has_groups(table):
+            lines.append(f".SS {HEADINGS[group]}")
         for one in members:
             lines += [".TP", ", ".join(man_form(flag, one) for flag in one.flags), roff(described(one)) + "."]
+    return "\n".join(lines)
+
+
+def man_commands() -> str:
+    """The commands as tagged paragraphs, each with its manual page."""
+    lines = []
+    for name, what in COMMANDS.items():
+        lines += [".TP", rf"\fB{name}\fR", f"{roff(what[:1].upper() + what[1:])}.", "See", rf".BR numen\-{name} (1)."]
     return "\n".join(lines)
 
 
@@ -152,6 +185,23 @@ def roff(text: str) -> str:
     return rf"\&{plain}" if plain.startswith(".") else plain
 
 
+# What the tests know
+
+
+def life_diagram() -> str:
+    """The states of a daemon's life, from all that `decide` can do."""
+    from explored_lives import diagram
+
+    return diagram()
+
+
+def planted_bugs() -> str:
+    """The bugs that the simulation is tried with."""
+    from planted_bugs import table
+
+    return table()
+
+
 # What the code says
 
 
@@ -159,6 +209,11 @@ def option_groups(table: Table) -> Iterable[tuple[str, list[Option]]]:
     """The options by group, in their order."""
     for group, members in groupby(table.options, key=lambda option: option.group):
         yield group, list(members)
+
+
+def has_groups(table: Table) -> bool:
+    """Whether there is more than one."""
+    return len({option.group for option in table.options}) > 1
 
 
 def forms(option: Option) -> list[str]:
@@ -188,19 +243,21 @@ def cell(text: str) -> str:
     return text.replace("|", r"\|")
 
 
+TABLES = tables()
+
 PARTS: dict[str, Callable[[], str]] = {
-    "usage": partial(usage, detach.TABLE),
-    "options": partial(options, detach.TABLE),
-    "audit-usage": partial(usage, audit.TABLE),
-    "audit-options": partial(options, audit.TABLE),
+    "definition-keys": definition_keys,
     "exit-statuses": exit_statuses,
+    "life-diagram": life_diagram,
+    "planted-bugs": planted_bugs,
     "limits": limits,
     "man-head-numen": lambda: man_head("numen"),
-    "man-head-numen-detach": lambda: man_head("numen-detach"),
-    "man-head-numen-audit": lambda: man_head("numen-audit"),
-    "man-options": partial(man_options, detach.TABLE),
-    "man-audit-options": partial(man_options, audit.TABLE),
+    "man-commands": man_commands,
     "man-exit-statuses": man_exit_statuses,
+    **{f"{name}-usage": partial(usage, table) for name, table in TABLES.items()},
+    **{f"{name}-options": partial(options, table) for name, table in TABLES.items()},
+    **{f"man-head-numen-{name}": partial(man_head, f"numen-{name}") for name in TABLES},
+    **{f"man-{name}-options": partial(man_options, table) for name, table in TABLES.items()},
 }
 """By the names that stand in the marks."""
 

@@ -30,6 +30,13 @@ class BadOption(DaemonError, ValueError):
     exit_status = 2
 
 
+class BadDefinition(BadOption):
+    """A definition has mistakes; it has changed nothing."""
+
+    mistakes: "tuple[tuple[str, str], ...]"
+    """Each the key, as `log.size`, and what is wrong with it; the key is empty where it is the whole file."""
+
+
 class NoPermission(DaemonError):
     """The system does not let this user do it."""
 

@@ -14,8 +14,27 @@ else:
         return lambda decorated: decorated
 
 
-_FIELDS: "dict[type, tuple[str, ...]]" = {}
-"""The fields of each class that has been asked for them: an audit makes thousands of records."""
+class _Shape:
+    """What a class of records looks like, found once: an audit makes thousands of them, a supervisor too."""
+
+    def __init__(self, cls: type) -> None:
+        names: dict[str, None] = {}
+        for base in reversed(cls.__mro__):
+            names.update(dict.fromkeys(getattr(base, "__annotations__", ())))
+        self.fields = tuple(names)
+        self.known = frozenset(names)
+        self.defaults = {name: getattr(cls, name) for name in names if hasattr(cls, name)}
+        self.required = self.known - self.defaults.keys()
+
+
+_SHAPES: "dict[type, _Shape]" = {}
+
+
+def _shape(cls: type) -> _Shape:
+    known = _SHAPES.get(cls)
+    if known is None:
+        known = _SHAPES[cls] = _Shape(cls)
+    return known
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -23,23 +42,19 @@ class Record:
     """A value with named fields, given by keyword; those without a default must be given."""
 
     def __init__(self, **values: "Any") -> None:
-        fields = self.fields()
-        if unknown := values.keys() - set(fields):
-            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
-        if missing := [name for name in fields if name not in values and not hasattr(type(self), name)]:
+        shape = _shape(type(self))
+        given = values.keys()
+        if not given <= shape.known:
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(given - shape.known))}")
+        if not shape.required <= given:
+            missing = [name for name in shape.fields if name in shape.required and name not in given]
             raise TypeError(f"{type(self).__name__} needs the field {', '.join(missing)}")
         self.__dict__.update(values)
 
     @classmethod
     def fields(cls) -> tuple[str, ...]:
         """The names of the fields, in the order in which they are written."""
-        known = _FIELDS.get(cls)
-        if known is None:
-            names: dict[str, None] = {}
-            for base in reversed(cls.__mro__):
-                names.update(dict.fromkeys(getattr(base, "__annotations__", ())))
-            known = _FIELDS[cls] = tuple(names)
-        return known
+        return _shape(cls).fields
 
     def values(self) -> "dict[str, Any]":
         """Every field with its value."""
@@ -53,10 +68,16 @@ class Record:
         raise AttributeError(f"{type(self).__name__}.{name} cannot be changed: the record is frozen")
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.values() == other.values()
+        if type(other) is not type(self):
+            return False
+        if self.__dict__ == other.__dict__:
+            return True
+        # What was left out when it was made has its default.
+        defaults = _shape(type(self)).defaults
+        return {**defaults, **self.__dict__} == {**defaults, **other.__dict__}
 
     def __hash__(self) -> int:
-        return hash((type(self), tuple(self.values().values())))
+        return hash((type(self), *self.values().values()))
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.values().items())

@@ -154,7 +154,7 @@ class Command:
         """The environment that the program gets: the caller's or none, the user's names, then what is added."""
         wanted = self._wanted
         environment = {} if wanted.clear_environment else dict(os.environ)
-        if _locale_is_pythons_own():
+        if locale_is_pythons_own():
             environment.pop("LC_CTYPE", None)
         if not in_foreground:
             for name in surroundings.OUTDATED_VARIABLES:
@@ -188,24 +188,28 @@ if TYPE_CHECKING:
     Warn = Callable[[str], None]
 
 
-def _locale_is_pythons_own() -> bool:
+def locale_is_pythons_own() -> bool:
     """Whether LC_CTYPE was not given to this process, but set by Python for want of a locale (PEP 538)."""
     given = proc.read("/proc/self/environ")
     return "LC_CTYPE" in os.environ and given is not None and b"\0LC_CTYPE=" not in b"\0" + given
 
 
 def _find(name: str, wanted: Recipe) -> str:
-    """The path of a command, as it is called inside the new root if there is one.
+    root = places.absolute(wanted.chroot) if wanted.chroot is not None else ""
+    search = wanted.environment.get("PATH") or (not wanted.clear_environment and os.environ.get("PATH")) or DEFAULT_PATH
+    return find(name, search, root)
+
+
+def find(name: str, search: str, root: str = "") -> str:
+    """The path of a command, as it is called inside the new root if there is one; `search` is PATH.
 
     Raises CommandNotFound or NotExecutable.
     """
-    root = places.absolute(wanted.chroot) if wanted.chroot is not None else ""
     if not name:
         raise CommandNotFound("cannot find the command: its name is empty")
     if "/" in name:
         path = os.path.join("/", name) if root else places.absolute(name)
         return _checked(path, root)
-    search = wanted.environment.get("PATH") or (not wanted.clear_environment and os.environ.get("PATH")) or DEFAULT_PATH
     refused = None
     for directory in search.split(":"):
         path = places.absolute(os.path.join(directory, name))

@@ -96,3 +96,10 @@ def check_open(descriptors: Iterable[int]) -> None:
     for descriptor in descriptors:
         if not is_open(descriptor):
             raise BadOption(f"cannot keep descriptor {descriptor}: it is not open", descriptor=descriptor)
+
+
+def seal() -> None:
+    """Let nothing that is executed from here on inherit what is open now, the standard streams apart."""
+    for descriptor in open_descriptors() or ():
+        if descriptor not in STANDARD_STREAMS:
+            os.set_inheritable(descriptor, False)  # noqa: FBT003 - the standard library's own signature

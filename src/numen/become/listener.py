@@ -51,9 +51,13 @@ class Notification(Record):
 class Listener:
     """A notification socket, in the abstract namespace so that a daemon in a chroot reaches it too."""
 
-    def __init__(self) -> None:
-        name = f"numen/notify/{os.urandom(8).hex()}"
+    def __init__(self, name: str | None = None, bound: int | None = None) -> None:
+        """Bind a name, by default a random one; `bound` is a socket that has it already."""
+        name = name or f"numen/notify/{os.urandom(8).hex()}"
         self.address = "@" + name
+        if bound is not None:
+            self._socket = socket.socket(fileno=bound)
+            return
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._socket.bind("\0" + name)
@@ -68,9 +72,17 @@ class Listener:
 
     def receive(self) -> Notification | None:
         """The next message; `None` where there is none, or one that is no notification."""
+        found = self._receive(0)
+        return None if found is None or found.pid < 0 else found
+
+    def peek(self) -> Notification | None:
+        """The next message, left to be received; its pid and uid are -1 if it is no notification."""
+        return self._receive(socket.MSG_PEEK)
+
+    def _receive(self, flag: int) -> Notification | None:
         space = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_DESCRIPTOR.size * DESCRIPTORS_LIMIT)
         try:
-            data, ancillary, flags, _ = self._socket.recvmsg(MESSAGE_LIMIT, space, socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, flags, _ = self._socket.recvmsg(MESSAGE_LIMIT, space, socket.MSG_CMSG_CLOEXEC | flag)
         except OSError:
             return None
         pid = uid = -1
@@ -84,7 +96,7 @@ class Listener:
         found = Notification(assignments=parse_assignments(data), pid=pid, uid=uid, descriptors=tuple(descriptors))
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or pid < 0:
             found.close()
-            return None
+            return Notification(assignments={}, pid=-1, uid=-1, descriptors=())
         return found
 
 

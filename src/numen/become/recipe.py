@@ -15,6 +15,7 @@ from ..kernel import signals as signal
 from ..record import Record
 from ..settings import places
 from ..settings.limits import check_limit, limit_number
+from ..settings.names import check_name
 from . import descriptors, identity, limits, signals, streams, surroundings
 from .pidfile import Pidfile, is_own
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 
 DEFAULT_FACILITY = "daemon"
-
-LONGEST_NAME = 100
-"""Characters; with what is written around it, it has to be the name of a file."""
 
 
 class Recipe(Record):
@@ -171,12 +169,7 @@ def prepare(recipe: Recipe, ident: str) -> Prepared:
 
 def instance_path(name: str) -> str:
     """The pidfile by which a name is known. Raises BadOption for what is no name."""
-    if len(name) > LONGEST_NAME:
-        raise BadOption(
-            f"{name[:20]!r}... is no name: it has {len(name)} characters, and {LONGEST_NAME} at most may be"
-        )
-    if not name or name[0] in ".-" or not all(c.isalnum() or c in "._-@:" for c in name):
-        raise BadOption(f"{name!r} is no name: letters, digits and . _ - @ : may be in one, no dot or dash first")
+    check_name(name)
     return os.path.join(instances_directory(), f"{name}.pid")
 
 

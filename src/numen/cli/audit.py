@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from ..errors import BadOption
 from .main import say
-from .options import Option, Table, split, whole_number
+from .options import Option, Table, one_of, whole_number
+from .screen import COLOURS, is_terminal, screen
+from .words import read_mixed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from ..check.audit import Audit
-    from ..check.report.table import Screen
     from ..check.targets import Target
 
 STATUSES = {"fault": 13, "warning": 12, "unknown": 11}
@@ -28,19 +28,6 @@ COUNTED = {
     "never": (),
 }
 """The verdicts that count for each value of --fail-on."""
-
-COLOURS = ("auto", "always", "never")
-
-
-def one_of(*words: str) -> Callable[[str], str]:
-    """A converter that takes these words only."""
-
-    def convert(text: str) -> str:
-        if text not in words:
-            raise BadOption(f"{text!r} is none of {', '.join(words)}")
-        return text
-
-    return convert
 
 
 TABLE = Table(
@@ -110,7 +97,7 @@ _TARGETS = ("pidfile", "unit", "port", "all")
 
 def run(arguments: Sequence[str]) -> int:
     """Run `numen audit`; the exit status. Raises DaemonError."""
-    values, words = _read(arguments)
+    values, words = read_mixed(TABLE, arguments)
     _check(values, words)
     if values["explain"] is not None:
         from ..check.lessons import explain
@@ -120,18 +107,6 @@ def run(arguments: Sequence[str]) -> int:
     if values["all"]:
         return _audit_all(values)
     return _audit_one(_target(values, words), values)
-
-
-def _read(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """The options and the words between them: here no command follows whose options must be left alone."""
-    options, rest = split(TABLE.options, arguments)
-    words = []
-    while rest:
-        words.append(rest[0])
-        more, rest = split(TABLE.options, rest[1:])
-        options += more
-    values, _ = TABLE.read(options)
-    return values, words
 
 
 def _check(values: dict[str, Any], words: list[str]) -> None:
@@ -166,7 +141,7 @@ def _audit_one(target: Target, values: dict[str, Any]) -> int:
     if not _tell_programs([found], values):
         from ..check.report.table import one_process
 
-        say(one_process(found, _screen(values["color"])))
+        say(one_process(found, screen(values["color"])))
     return exit_status([found], values["fail_on"])
 
 
@@ -174,11 +149,11 @@ def _audit_all(values: dict[str, Any]) -> int:
     from ..check.audit import audit_all
     from ..check.targets import daemons
 
-    found = audit_all(daemons(), tell=_tell_progress if _is_terminal(sys.stderr) else _tell_nothing)
+    found = audit_all(daemons(), tell=_tell_progress if is_terminal(sys.stderr) else _tell_nothing)
     if not _tell_programs(found, values):
         from ..check.report.table import many_processes
 
-        say(many_processes(found, _screen(values["color"])))
+        say(many_processes(found, screen(values["color"])))
     return exit_status(found, values["fail_on"])
 
 
@@ -199,36 +174,6 @@ def exit_status(found: Sequence[Audit], fail_on: str | None = None) -> int:
     """That of the worst verdict of all, from the one on that `fail_on` names; 0 where there is none."""
     verdicts = {one.verdict for audit in found for one in audit.findings}
     return next((STATUSES[verdict] for verdict in COUNTED[fail_on or "warning"] if verdict in verdicts), 0)
-
-
-def _screen(colour: str | None) -> Screen | None:
-    """What is written for a terminal, and in which colours; `None` where plain lines are wanted."""
-    is_terminal = _is_terminal(sys.stdout)
-    if not is_terminal and colour != "always":
-        return None
-    from ..check.report.table import Screen
-
-    # An empty one says nothing (no-color.org); a dumb terminal knows no colours.
-    is_wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Screen(width=_width(), has_colours=colour == "always" or (colour != "never" and is_wanted))
-
-
-def _width() -> int:
-    import shutil
-
-    # The last column stays free: some terminals go on to the next line as soon as it is written.
-    return max(shutil.get_terminal_size((100, 24)).columns - 1, NARROWEST)
-
-
-NARROWEST = 40
-"""Columns below which lines are broken by the terminal: there is no room for ours."""
-
-
-def _is_terminal(stream: Any) -> bool:
-    try:
-        return stream is not None and stream.isatty()
-    except ValueError:  # closed
-        return False
 
 
 def _tell_nothing(_done: int, _all: int) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 from ..become import readiness, recipe
 from ..errors import BadOption
 from ..settings.durations import format_duration, parse_duration
-from ..settings.environment import parse_assignment, read_environment_file
+from ..settings.environment import read_environment_file, set_or_kept
+from ..settings.names import comma_separated
+from ..settings.octal import octal
 from ..settings.signals import DEFAULT_SCHEDULE, parse_schedule, parse_signal
 from .main import complain, say
-from .options import Option, Table, octal, whole_number
+from .options import Option, Table, kept_capabilities, whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -243,7 +247,7 @@ def make_recipe(values: dict[str, Any]) -> recipe.Recipe:
     for path in values["env_file"]:
         environment.update(read_environment_file(path))
     for assignment in values["env"]:
-        environment.update(_assignment(assignment))
+        environment.update(set_or_kept(assignment, os.environ))
     wanted = {
         "name": values["name"],
         "pidfile": values["pidfile"],
@@ -251,7 +255,7 @@ def make_recipe(values: dict[str, Any]) -> recipe.Recipe:
         "umask": values["umask"],
         "user": values["user"],
         "group": values["group"],
-        "groups": _names(values["groups"]),
+        "groups": None if values["groups"] is None else tuple(comma_separated(values["groups"])),
         "chroot": values["chroot"],
         "environment": environment,
         "clear_environment": values["clear_env"],
@@ -266,30 +270,12 @@ def make_recipe(values: dict[str, Any]) -> recipe.Recipe:
         "limits": dict(values["limit"]),
         "core_dumps": values["core_dumps"],
         "no_new_privileges": values["no_new_privileges"],
-        "capabilities": _capabilities(values["capability"]),
+        "capabilities": kept_capabilities(values["capability"]),
     }
     if values["foreground"]:
         for stream in ("stdin", "stdout", "stderr"):
             wanted[stream] = wanted[stream] or "inherit"
     return recipe.Recipe(**{name: value for name, value in wanted.items() if value is not None})
-
-
-def _assignment(text: str) -> dict[str, str]:
-    import os
-
-    if "=" in text:
-        return dict([parse_assignment(text)])
-    return {text: os.environ[text]} if text in os.environ else {}
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(one for one in text.split(",") if one)
-
-
-def _capabilities(names: list[str]) -> tuple[str, ...] | None:
-    if not names:
-        return None
-    return tuple(one for one in names if one.lower() != "none")
 
 
 def _warn(text: str) -> None:

@@ -18,13 +18,29 @@ if TYPE_CHECKING:
 COMMANDS = {
     "detach": "run any program as a daemon; ask for it, signal it, stop it",
     "audit": "say whether a running process is a proper daemon, step by step",
+    "start": "keep any program running as a daemon; start one that is defined",
+    "status": "say how daemons stand, and why they do not run",
+    "describe": "say everything about one daemon",
+    "logs": "show what daemons write",
+    "stop": "end daemons, each with its whole family",
+    "restart": "end daemons and start them again",
+    "reload": "let daemons read their configuration again",
+    "signal": "send a signal to daemons",
+    "remove": "end daemons, and keep them no longer",
+    "enable": "let daemons be brought back when the supervisor starts",
+    "disable": "let daemons not be brought back when the supervisor starts",
+    "wait": "wait until daemons are running, or stopped",
+    "events": "say what has happened to daemons",
+    "supervisor": "start the supervisor, and what ran when it ended",
+    "shutdown": "end the supervisor, with the daemons or without",
+    "completion": "print what lets a shell complete the words of numen",
 }
 """Each is the module of that name in this package, with a function run(arguments)."""
 
 USAGE = """usage: numen COMMAND [ARGUMENTS...]
        numen COMMAND --help
 
-numen makes Linux daemons.
+numen makes Linux daemons, and keeps them running.
 
 commands:
 """

@@ -54,6 +54,13 @@ class Table(Record):
         found = read_quickly(self.options, arguments)
         return self.read_slowly(arguments) if found is None else found
 
+    def read_alone(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """The values of the options, behind which nothing may stand. Raises BadOption."""
+        values, words = self.read(arguments)
+        if words:
+            raise BadOption(f"{words[0]!r} means nothing here: numen {self.command} takes options only")
+        return values
+
     def read_slowly(self, arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         """The same by argparse: it gives help, says what is wrong, and knows rare forms such as `-eNAME=VALUE`."""
         options_part, command = split(self.options, arguments)
@@ -160,15 +167,26 @@ def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
 
     def convert(text: str) -> int:
         sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
-        if not digits.isascii() or not digits.isdigit() or not lowest <= sign * int(digits) <= highest:
+        # int() refuses numbers of thousands of digits with another error.
+        is_number = digits.isascii() and digits.isdigit() and len(digits) <= 20
+        if not is_number or not lowest <= sign * int(digits) <= highest:
             raise BadOption(f"{text!r} is no whole number from {lowest} to {highest}")
         return sign * int(digits)
 
     return convert
 
 
-def octal(text: str) -> int:
-    """A mask of file modes from its octal digits. Raises BadOption."""
-    if not text or len(text) > 4 or text.strip("01234567") or int(text, 8) > 0o777:
-        raise BadOption(f"{text!r} is no umask; write octal digits, such as 022")
-    return int(text, 8)
+def one_of(*words: str) -> Callable[[str], str]:
+    """A converter that takes these words only."""
+
+    def convert(text: str) -> str:
+        if text not in words:
+            raise BadOption(f"{text!r} is none of {', '.join(words)}")
+        return text
+
+    return convert
+
+
+def kept_capabilities(names: Sequence[str]) -> tuple[str, ...] | None:
+    """What --capability asks for: `None` where it was not given; its word `none` is no name."""
+    return tuple(one for one in names if one.lower() != "none") if names else None

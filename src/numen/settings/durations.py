@@ -40,6 +40,15 @@ def format_duration(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
+def exact_duration(seconds: float) -> str | float:
+    """What a file says for a duration: text such as `90s`, or the bare seconds where only they are exact."""
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0), ("ms", 1e-3)):
+        count = round(seconds / size)
+        if count and parse_duration(text := f"{count}{unit}") == seconds:
+            return text
+    return seconds if seconds else "0s"
+
+
 def _split(text: str, allowed: str) -> tuple[str, str]:
     rest = text.lstrip(allowed)
     return text[: len(text) - len(rest)], rest

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from ..errors import BadOption, from_os_error
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 def parse_assignment(text: str) -> tuple[str, str]:
     """The name and the value in `NAME=VALUE`. Raises BadOption."""
@@ -11,6 +15,16 @@ def parse_assignment(text: str) -> tuple[str, str]:
     if not separator or not name or "\0" in text or name != name.strip():
         raise BadOption(f"{text!r} sets no environment variable; write NAME=VALUE")
     return name, value
+
+
+def set_or_kept(text: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variable that `NAME=VALUE` sets, or that `NAME` alone takes from an environment, if it is there.
+
+    Raises BadOption.
+    """
+    if "=" in text:
+        return dict([parse_assignment(text)])
+    return {text: environ[text]} if text in environ else {}
 
 
 def read_environment_file(path: str) -> dict[str, str]:

@@ -48,7 +48,7 @@ def parse_limit(text: str) -> tuple[str, Limit]:
     if not separator:
         raise BadOption(f"{text!r} is no limit; write one like open-files=65536 or processes=100:200")
     soft, _, hard = value.partition(":")
-    pair = _parse_value(soft), _parse_value(hard or soft)
+    pair = parse_limit_value(soft), parse_limit_value(hard or soft)
     check_limit(name, pair)
     return name.strip(), pair
 
@@ -62,5 +62,11 @@ def check_limit(name: str, limit: Limit) -> None:
         raise BadOption(f"{name.strip()}: the soft limit {shown} is above the hard limit {hard}")
 
 
-def _parse_value(text: str) -> int:
+def parse_limit_value(text: str) -> int:
+    """The number that `65536`, `1GiB` or `unlimited` means; -1 is none. Raises BadOption."""
     return resource.RLIM_INFINITY if text.strip().lower() in ("unlimited", "infinity") else parse_size(text)
+
+
+def format_limit_value(value: int) -> str | int:
+    """What a file says for a limit."""
+    return "unlimited" if value == resource.RLIM_INFINITY else value

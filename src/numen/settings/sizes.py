@@ -20,3 +20,11 @@ def parse_size(text: str) -> int:
     if not is_number or unit not in _UNITS:
         raise BadOption(f"{text!r} is no size; write one like 4096, 64K, 50MB or 1GiB")
     return int(number) * _UNITS[unit]
+
+
+def format_size(size: int) -> str | int:
+    """What a file says for a size: the largest unit that is exact, `10MB`; bare bytes where none is."""
+    for unit, bytes_in_it in (("TB", 2**40), ("GB", 2**30), ("MB", 2**20), ("KB", 2**10)):
+        if size and not size % bytes_in_it and size // bytes_in_it < 10**_MOST_DIGITS:
+            return f"{size // bytes_in_it}{unit}"
+    return size

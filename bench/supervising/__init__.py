@@ -1,0 +1,1 @@
+"""The supervisors: numen beside supervisor, circus, s6, runit and daemontools, each with the same daemons."""

@@ -1,0 +1,110 @@
+"""`numen describe`: everything about one daemon that is kept."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from ..errors import BadOption
+from . import asking, kept
+from .main import say
+from .options import Option, Table
+from .words import read_mixed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+TABLE = Table(
+    command="describe",
+    usage=("numen describe [--json] NAME",),
+    description="Say everything about one daemon: how it stands, its processes, its definition, its files.",
+    epilog="""examples:
+  numen describe web
+  numen describe --json web
+
+exit statuses: 0 done, 1 the system failed, 2 bad option, 4 no permission, 6 no such daemon, 7 no supervisor runs""",
+    options=(Option(flags=("--json",), help="print facts as JSON"),),
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run `numen describe`; the exit status. Raises DaemonError."""
+    values, names = read_mixed(TABLE, arguments)
+    if len(names) != 1:
+        raise BadOption("describe whom? Write one name: numen describe web")
+    said = asking.ask("Describe", {"name": names[0]})
+    facts = kept.with_usage(said["daemon"])
+    if values["json"]:
+        say(json.dumps({**said, "daemon": kept.as_json(facts)}))
+    else:
+        say("\n".join(_lines(said, facts)))
+    return 0
+
+
+def _lines(said: dict[str, Any], facts: dict[str, Any]) -> Iterator[str]:
+    yield f"{facts['name']} is {facts['state']}"
+    yield from _columns([(word, text) for word, text in _standing(facts) if text])
+    if said["processes"]:
+        yield "processes"
+        yield from _columns([(str(pid), _command_of(pid)) for pid in said["processes"]])
+    yield "definition"
+    yield from _columns([(name, _written(value)) for name, value in _flat(said["definition"])])
+    yield "files"
+    yield from _columns([("definition", said["file"]), *(("log", log) for log in said["logs"])])
+
+
+def _standing(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    from ..settings.durations import format_duration
+    from .kept_table import size
+
+    now = time.time()
+    yield "why", kept.why(facts, now)
+    if facts["since"]:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(facts["since"]))
+        yield "since", f"{when} ({format_duration(max(0.0, now - facts['since']))})"
+    if facts["pid"] is not None:
+        yield "pid", str(facts["pid"])
+    if facts["memory"] is not None:
+        yield "memory", f"{size(facts['memory'])} in {facts['processes']} process{'es' * (facts['processes'] != 1)}"
+        yield "cpu", f"{facts['cpu'] * 100:.1f}% ({facts['cpu_seconds']:.2f} seconds)"
+    yield "says", facts["status"]
+    yield "ready by", facts["ready"]
+    yield "wanted", f"{'yes' if facts['wanted'] else 'no'}{', asked for by ' + facts['by'] if facts['by'] else ''}"
+    yield "at boot", "is brought back" if facts["start"] else "is not brought back"
+    yield "restarts", f"{facts['restarts']}, {facts['failures']} of the last runs in a row were short"
+    yield "last end", facts["ending"] or ""
+    yield "run", facts["invocation"]
+
+
+def _columns(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    width = max((len(word) for word, _ in rows), default=0)
+    for word, text in rows:
+        yield f"  {word:<{width}}  {text}".rstrip()
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The keys of a definition by their full names; each variable of the environment is a line of its own."""
+    for name, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _written(value: Any) -> str:
+    """The value as a file has it."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _command_of(pid: int) -> str:
+    """The command line of a process; its name where it has none."""
+    from shlex import join
+
+    from ..kernel import proc
+
+    words = (proc.read(f"/proc/{pid}/cmdline") or b"").rstrip(b"\0").split(b"\0")
+    text = join(word.decode(errors="backslashreplace") for word in words) if words != [b""] else ""
+    found = proc.stat(pid)
+    return text or ("has ended" if found is None else f"[{found.comm}]")

@@ -1,0 +1,96 @@
+"""Commands to daemons that are kept: one order to all that are named, and what comes of each as it comes."""
+
+from __future__ import annotations
+
+import json
+
+from ..become.tail import printable
+from ..errors import BadOption
+from . import asking
+from .main import complain, say
+from .options import Option, Table
+from .words import read_mixed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+QUIET = Option(flags=("--quiet", "-q"), help="say nothing where all went well")
+JSON = Option(flags=("--json",), help="print facts as JSON, a line for each daemon")
+
+REPEATABLE = frozenset({"Start", "Stop", "Enable", "Disable", "Wait"})
+"""What comes to the same if it is asked for twice."""
+
+ENDINGS = """exit statuses, of several daemons the highest: 0 done, 1 the system failed, 2 bad option, 4 no permission,
+6 no such daemon, """
+"""How the list of exit statuses of each of these commands begins."""
+
+
+def table(command: str, description: str, examples: Sequence[str], statuses: str, words: str = "NAME...") -> Table:
+    """The options of a command that gives one order to daemons."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    return Table(
+        command=command,
+        usage=(f"numen {command} [OPTIONS] {words}",),
+        description=f"{description}\nA name may be a shell pattern: 'web-*'.",
+        epilog=f"examples:\n{lines}\n\n{ENDINGS}{statuses}",
+        options=(QUIET, JSON),
+    )
+
+
+def order(table: Table, method: str, arguments: Sequence[str]) -> int:
+    """Read a command line that names daemons, and call the method for them; the exit status. Raises DaemonError."""
+    values, names = read_mixed(table, arguments)
+    return order_daemons(table.command, method, names, values)
+
+
+def order_daemons(command: str, method: str, names: Sequence[str], values: dict[str, Any], **parameters: Any) -> int:
+    """Call a method for daemons, and tell what comes of it; the exit status. Raises DaemonError."""
+    check_named(command, names)
+    return tell_all(command, replies(method, {"names": list(names), **parameters}), values)
+
+
+def replies(method: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The replies of the supervisor; of its successor, too, where it is killed and may be asked a second time."""
+    if method not in REPEATABLE:
+        with asking.connect() as connection:
+            yield from asking.more(connection, method, parameters)
+        return
+    told: set[str] = set()
+    for reply in asking.follow(method, parameters):
+        new = [one for one in reply["outcomes"] if one["name"] not in told]
+        told |= {one["name"] for one in new}
+        yield {"outcomes": new}
+
+
+def check_named(command: str, names: Sequence[str]) -> None:
+    """Raise BadOption where no daemon is named: nobody should end all of them by a word that he forgot."""
+    if not names:
+        raise BadOption(f"whom? Write names, or '*' for all: numen {command} web")
+
+
+def tell_all(command: str, replies: Iterable[dict[str, Any]], values: dict[str, Any]) -> int:
+    """Tell each outcome as it comes; the highest of their exit statuses."""
+    statuses = [0]
+    for reply in replies:
+        for outcome in reply["outcomes"]:
+            tell(command, outcome, values)
+            if not outcome["ok"]:
+                statuses.append(asking.exit_status(outcome.get("error") or ""))
+    return max(statuses)
+
+
+def tell(command: str, outcome: dict[str, Any], values: dict[str, Any]) -> None:
+    """Tell what came of an order for one daemon: what went well on stdout, what did not on stderr."""
+    if values["json"]:
+        say(json.dumps(outcome))
+    elif not outcome["ok"]:
+        first, *more = outcome["message"].split("\n")
+        complain(f"numen {command}: {outcome['name']} {printable(first)}")
+        for line in more:
+            complain(printable(line))
+        for line in outcome.get("last_lines", ()):
+            complain(f"  | {printable(line)}")
+    elif not values["quiet"]:
+        say(f"{outcome['name']} {printable(outcome['message'])}")

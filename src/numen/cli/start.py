@@ -1,0 +1,97 @@
+"""`numen start`: keep any program running as a daemon; or start daemons that are defined."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import BadOption
+from . import asking
+from .definition_options import OPTIONS
+from .main import say
+from .options import Table, split
+from .outcomes import ENDINGS, check_named, replies, tell_all
+from .words import read_mixed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+    from ..keep.definition import Definition
+
+TABLE = Table(
+    command="start",
+    usage=("numen start [OPTIONS] -- COMMAND [ARG...]", "numen start [--quiet] [--json] NAME..."),
+    description="Keep COMMAND running as a daemon: define it under a name, and start it. Or start daemons that are\n"
+    "defined; a name may be a shell pattern: 'web-*'. The supervisor is started too, if none runs. Ends with 0\n"
+    "only when each is up; else says why.",
+    epilog=f"""examples:
+  numen start --name web -- python3 -m http.server 8000
+  numen start --name web --replace --user www-data --ready notify --timeout 30s -- ./server --port 80
+  numen start --restart on-failure --give-up 5/10m -e TOKEN --log-size 50MB -- ./worker
+  numen start web; numen start 'worker-*'
+
+{ENDINGS}8 it is defined already (--replace),
+9 died before it was ready, 14 somebody stopped it meanwhile, 124 not ready in time, 126 not executable,
+127 command not found""",
+    options=OPTIONS,
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run `numen start`; the exit status. Raises DaemonError."""
+    options, command = split(TABLE.options, arguments)
+    if len(options) + len(command) < len(arguments):  # there are two dashes
+        values, _ = TABLE.read(options)
+        return _define(command, values)
+    values, names = read_mixed(TABLE, arguments)
+    _check_names_alone(values)
+    check_named("start", names)
+    return _ask("Start", {"names": names}, values)
+
+
+def _check_names_alone(values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if name not in ("quiet", "json") and value not in (None, False, []):
+            flag = f"--{name.replace('_', '-')}"
+            raise BadOption(f"{flag} defines a daemon, so write its command after two dashes: -- ./server")
+
+
+def _define(command: Sequence[str], values: dict[str, Any]) -> int:
+    from ..keep.keys import to_table
+    from ..settings.names import check_kept_name
+    from .definition_options import callers_environment, definition_from
+
+    if not command:
+        raise BadOption("what is to be kept? Write it after two dashes: numen start --name web -- ./server")
+    name = values["name"] or os.path.basename(command[0])
+    check_kept_name(name)
+    definition, taken = definition_from(values, command, callers_environment(), os.getcwd())
+    asked = {"name": name, "definition": to_table(definition), "replace": values["replace"]}
+    return _ask("Define", asked, values, told=_taken(name, definition, taken))
+
+
+def _taken(name: str, definition: Definition, taken: Sequence[str]) -> str:
+    """What was made of the command line and of the caller's surroundings, in words."""
+    from shlex import join
+
+    return "\n".join([f"{name} is defined: {join(definition.command)}", *(f"  takes {one}" for one in taken)])
+
+
+def _ask(method: str, parameters: dict[str, Any], values: dict[str, Any], told: str = "") -> int:
+    """Ask, by starting the supervisor where none runs, and tell what comes of it."""
+    while True:
+        asking.start_supervisor()
+        try:
+            return tell_all("start", _told_first(replies(method, parameters), told, values), values)
+        except asking.Ending:
+            asking.wait_for_end()
+
+
+def _told_first(found: Iterable[dict[str, Any]], told: str, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The replies; when the first one is there, the definition has been taken, and that is told before."""
+    for reply in found:
+        if told and not values["quiet"] and not values["json"]:
+            say(told)
+            told = ""
+        yield reply

@@ -1,0 +1,382 @@
+"""What must follow when something happens to a daemon: a pure function from a life to the next.
+
+No clock, no I/O, no process and no randomness are in here: `now` is CLOCK_MONOTONIC, `chance` a number in [0, 1), and
+both come from the supervisor, which writes the new life down before it carries out the actions.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import assert_never
+
+from . import backoff
+from .definition import ALWAYS, NEVER
+from .life import (
+    RESTING,
+    Action,
+    BecameReady,
+    Ending,
+    Event,
+    Exited,
+    FamilySeen,
+    Life,
+    LookForFamily,
+    Lost,
+    Notified,
+    Release,
+    ReloadAsked,
+    RestartAsked,
+    Resumed,
+    SendSignal,
+    ShutdownAsked,
+    SignalAsked,
+    SignalFamily,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+    StartAsked,
+    State,
+    StopAsked,
+    TimeCame,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .definition import Definition
+
+    Step = tuple[Life, tuple[Action, ...]]
+
+ALIVE_AFTER = 0.2
+"""Seconds after which a daemon of the kind `exec` is taken to be up, if it still lives."""
+
+AGAIN_AFTER = 1.0
+"""Seconds at least between the last signal of a stop and the same again: who is not gone then is stuck."""
+
+STOPPED_BY_REQUEST, RESTARTED_BY_REQUEST, SHUT_DOWN = "stop", "restart", "shutdown"
+NOT_READY, LOST = "not ready in time", "lost"
+"""Reasons for which a daemon is being stopped; an empty one means that it ended by itself.
+
+One that is lost was about to be spawned when the supervisor was killed, or needs to be spawned no more.
+"""
+
+
+def decide(definition: Definition, life: Life, event: Event, now: float, chance: float) -> Step:  # noqa: C901 - a case an event
+    """The next life, and what must follow."""
+    match event:
+        case StartAsked():
+            return on_start_asked(life, event, now)
+        case StopAsked():
+            return on_stop_asked(definition, life, event, now)
+        case ShutdownAsked():
+            return on_shutdown_asked(definition, life, now)
+        case RestartAsked():
+            return on_restart_asked(definition, life, event, now)
+        case ReloadAsked():
+            return on_reload_asked(definition, life)
+        case SignalAsked():
+            return life, (SendSignal(number=event.number),) if life.has_main else ()
+        case Spawned():
+            return on_spawned(definition, life, event, now)
+        case SpawnFailed():
+            return on_spawn_failed(definition, life, event, now, chance)
+        case BecameReady():
+            return on_became_ready(life, now)
+        case Notified():
+            return on_notified(definition, life, event, now)
+        case Exited():
+            return on_exited(life, event, now)
+        case FamilySeen():
+            return on_family_seen(definition, life, event, now, chance)
+        case TimeCame():
+            return on_time_came(definition, life, now)
+        case Lost():
+            return on_lost(life, now)
+        case Resumed():
+            return on_resumed(definition, life, now)
+        case _:
+            raise AssertionError(f"nobody has decided on {event}")
+
+
+def on_start_asked(life: Life, event: StartAsked, now: float) -> Step:
+    """Start what rests or waits; what is being stopped starts when it has ended."""
+    asked = life.replace(wanted=True, by=event.by)
+    match life.state:
+        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF:
+            return _spawn(_afresh(asked), now)
+        case State.STOPPING:
+            return asked.replace(reason=RESTARTED_BY_REQUEST), ()
+        case State.STARTING | State.RUNNING:
+            return life.replace(wanted=True), ()
+        case _:
+            assert_never(life.state)
+
+
+def on_stop_asked(definition: Definition, life: Life, event: StopAsked, now: float) -> Step:
+    """Stop what runs; what waits for its next try waits no longer."""
+    asked = life.replace(wanted=False, by=event.by)
+    match life.state:
+        case State.STOPPED | State.EXITED | State.FAILED:
+            return asked.replace(state=State.STOPPED, reason=""), ()
+        case State.BACKOFF:
+            return _rest(asked, State.STOPPED, reason="")
+        case State.STARTING | State.RUNNING:
+            return _stop(definition, asked, STOPPED_BY_REQUEST, now)
+        case State.STOPPING:
+            return asked, ()
+        case _:
+            assert_never(life.state)
+
+
+def on_shutdown_asked(definition: Definition, life: Life, now: float) -> Step:
+    """Stop it, and remember that it is wanted."""
+    match life.state:
+        case State.STOPPED | State.EXITED | State.FAILED:
+            return life, ()
+        case State.BACKOFF:
+            return _rest(life, State.STOPPED, reason="")
+        case State.STARTING | State.RUNNING:
+            return _stop(definition, life, SHUT_DOWN, now)
+        case State.STOPPING:
+            return life.replace(reason=SHUT_DOWN), ()
+        case _:
+            assert_never(life.state)
+
+
+def on_restart_asked(definition: Definition, life: Life, event: RestartAsked, now: float) -> Step:
+    """End what runs and start it again; what does not run is started."""
+    match life.state:
+        case State.STARTING | State.RUNNING:
+            asked = life.replace(wanted=True, by=event.by)
+            return _stop(definition, asked, RESTARTED_BY_REQUEST, now)
+        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.STOPPING:
+            return on_start_asked(life, StartAsked(by=event.by), now)
+        case _:
+            assert_never(life.state)
+
+
+def on_reload_asked(definition: Definition, life: Life) -> Step:
+    """Send the signal to one that is up: one that has set no handler yet might die of it."""
+    return life, (SendSignal(number=definition.reload),) if life.state is State.RUNNING else ()
+
+
+def on_spawned(definition: Definition, life: Life, event: Spawned, now: float) -> Step:
+    """Wait for readiness; or stop it, if that was asked while it was being spawned."""
+    spawned = life.replace(process=event.process, started_at=now)
+    match life.state:
+        case State.STARTING:
+            patience = ALIVE_AFTER if definition.ready == "exec" else definition.ready_timeout
+            return spawned.replace(deadline=now + patience), ()
+        case State.STOPPING:
+            return _next_signal(definition, spawned, now)
+        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.RUNNING:
+            raise AssertionError(f"spawned, but {life.state.value}")
+        case _:
+            assert_never(life.state)
+
+
+def on_spawn_failed(definition: Definition, life: Life, event: SpawnFailed, now: float, chance: float) -> Step:
+    """Treat it as a run that ended at once."""
+    ended = life.replace(ending=Ending(failure=event.failure), ended_at=now)
+    match life.state:
+        case State.STARTING | State.STOPPING:
+            return _settle(definition, ended, now, chance)
+        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.RUNNING:
+            raise AssertionError(f"not spawned, but {life.state.value}")
+        case _:
+            assert_never(life.state)
+
+
+def on_became_ready(life: Life, now: float) -> Step:
+    """It is up; what is being stopped, or is up already, may say so as often as it likes."""
+    if life.state is State.STARTING and life.has_main:
+        return life.replace(state=State.RUNNING, ready_at=now, deadline=None), ()
+    return life, ()
+
+
+def on_notified(definition: Definition, life: Life, event: Notified, now: float) -> Step:
+    """Take over what a daemon says of itself."""
+    changes: dict[str, object] = {}
+    if event.status is not None:
+        changes["status"] = event.status
+    waits = life.state in (State.STARTING, State.STOPPING) and life.stop_step < len(definition.stop)
+    if event.extend is not None and waits and life.deadline is not None:
+        # More time, never less; and none once it is being killed.
+        changes["deadline"] = max(life.deadline, now + event.extend)
+    if event.main is not None and life.has_main:
+        changes["process"] = event.main
+    return life.replace(**changes), ()
+
+
+def on_exited(life: Life, event: Exited, now: float) -> Step:
+    """Remember how the main process ended, and look whom it left behind; a new run waits until they are gone."""
+    if not life.has_main or event.process != life.process:
+        return life, (LookForFamily(),) if life.state is State.STOPPING else ()
+    ended = life.replace(ended_at=now, ending=Ending(status=event.status))
+    match life.state:
+        case State.STARTING | State.RUNNING:
+            return ended.replace(state=State.STOPPING, deadline=None, reason=""), (LookForFamily(),)
+        case State.STOPPING:
+            return ended, (LookForFamily(),)
+        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF:
+            raise AssertionError(f"a main process, but {life.state.value}")
+        case _:
+            assert_never(life.state)
+
+
+def on_family_seen(definition: Definition, life: Life, event: FamilySeen, now: float, chance: float) -> Step:
+    """Once the main process has ended: end whom it left behind, and go on when all are gone."""
+    if life.state is not State.STOPPING:
+        return life, ()
+    seen = life.replace(members=event.members)
+    if life.ended_at is None:  # it lives, or is being spawned
+        return seen, ()
+    if not event.members:
+        return _settle(definition, seen, now, chance)
+    if life.stop_step == 0:
+        return _next_signal(definition, seen.replace(is_clearing=True), now)
+    if life.is_clearing and set(event.members) <= set(life.members):
+        return seen, ()
+    # In the midst of its stop the schedule is the family's too: it ends when it was to end, and who was forked since
+    # the last signal gets that one too.
+    number, _wait = definition.stop[min(life.stop_step, len(definition.stop)) - 1]
+    return seen.replace(is_clearing=True), (SignalFamily(number=number),)
+
+
+def on_time_came(definition: Definition, life: Life, now: float) -> Step:
+    """The deadline has passed."""
+    match life.state:
+        case State.STARTING if definition.ready == "exec":
+            return on_became_ready(life, now)
+        case State.STARTING:
+            return _stop(definition, life, NOT_READY, now)
+        case State.STOPPING:
+            return _next_signal(definition, life, now)
+        case State.BACKOFF:
+            return _spawn(backoff.counted(definition, life, now), now)
+        case State.STOPPED | State.EXITED | State.FAILED | State.RUNNING:
+            return life.replace(deadline=None), ()
+        case _:
+            assert_never(life.state)
+
+
+def on_lost(life: Life, now: float) -> Step:
+    """Nothing came of the intention, or what came of it has ended unseen, and may have left somebody behind."""
+    lost = life.replace(state=State.STOPPING, ended_at=now, deadline=None)
+    match life.state:
+        case State.STARTING:
+            return lost.replace(reason=LOST), (LookForFamily(),)
+        case State.STOPPING:
+            return lost, (LookForFamily(),)
+        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.RUNNING:
+            return life, ()
+        case _:
+            assert_never(life.state)
+
+
+def on_resumed(definition: Definition, life: Life, now: float) -> Step:
+    """Do again what may not have been done: a signal twice is better than none."""
+    if life.state is not State.STOPPING:
+        return life, ()
+    if life.stop_step == 0:
+        return life, (LookForFamily(),)
+    number, wait = definition.stop[min(life.stop_step, len(definition.stop)) - 1]
+    if life.deadline is not None and life.deadline <= now:
+        # It may be only now that the signal reaches it: nobody was there for so long.
+        life = life.replace(deadline=now + wait)
+    return life, (LookForFamily(), *_signals(life, number))
+
+
+def _spawn(life: Life, now: float) -> Step:
+    starting = life.replace(
+        state=State.STARTING,
+        process=None,
+        members=(),
+        started_at=now,
+        ready_at=None,
+        ended_at=None,
+        status="",
+        deadline=None,
+        stop_step=0,
+        is_clearing=False,
+        reason="",
+    )
+    return starting, (Spawn(),)
+
+
+def _afresh(life: Life) -> Life:
+    """A person's command: what went before is not counted."""
+    return life.replace(restarts=0, failures=0, restarted_at=(), is_slow=False)
+
+
+def _stop(definition: Definition, life: Life, reason: str, now: float) -> Step:
+    stopping = life.replace(state=State.STOPPING, reason=reason, deadline=None, stop_step=0)
+    if life.process is None:
+        return stopping, ()  # it is being spawned; the signal follows when it has a pid
+    stopping, actions = _next_signal(definition, stopping, now)
+    # Looked for before the signal, while it can be seen who descends from whom.
+    return stopping, (LookForFamily(), *actions)
+
+
+def _next_signal(definition: Definition, life: Life, now: float) -> Step:
+    """The next step of the stop schedule; after the last one, that again."""
+    number, wait = definition.stop[min(life.stop_step, len(definition.stop) - 1)]
+    if life.stop_step >= len(definition.stop):
+        wait = max(wait, AGAIN_AFTER)
+    step = life.replace(stop_step=life.stop_step + 1, deadline=now + wait)
+    look = () if life.stop_step == 0 else (LookForFamily(),)
+    return step, (*look, *_signals(life, number))
+
+
+def _signals(life: Life, number: int) -> tuple[Action, ...]:
+    if life.is_clearing or number == signal.SIGKILL:
+        return (SignalFamily(number=number),)
+    # A process that is suspended cannot act on a signal until it is resumed.
+    return SendSignal(number=number), SendSignal(number=signal.SIGCONT)
+
+
+def _settle(definition: Definition, life: Life, now: float, chance: float) -> Step:
+    """The whole family is gone: rest, start again, or wait for the next try."""
+    if life.reason == SHUT_DOWN or not life.wanted:
+        return _rest(life, State.STOPPED, reason="")
+    if life.reason in (STOPPED_BY_REQUEST, RESTARTED_BY_REQUEST):
+        return _spawn(_afresh(life), now)
+    if life.reason == LOST:
+        return _spawn(life, now)
+    ending = life.ending or Ending()
+    is_failure = life.reason == NOT_READY or ending.status not in definition.success
+    end = State.FAILED if is_failure else State.EXITED
+    if ending.status is not None and ending.status in definition.final:
+        return _rest(life, end, reason=_because(life, f"{ending} is final"))
+    if definition.restart == NEVER or (definition.restart != ALWAYS and not is_failure):
+        return _rest(life, end, reason=_because(life, f"restart is {definition.restart}"))
+    return _restart(definition, backoff.judged(definition, life, now), now, chance)
+
+
+def _restart(definition: Definition, life: Life, now: float, chance: float) -> Step:
+    if backoff.is_given_up(definition, life, now):
+        return _rest(life, State.FAILED, reason=_because(life, backoff.reason_for_giving_up(definition)))
+    wait = backoff.wait(definition, life, chance)
+    if wait == 0:
+        return _spawn(backoff.counted(definition, life, now), now)
+    waiting, actions = _rest(life, State.BACKOFF, reason=life.reason)
+    return waiting.replace(deadline=now + wait), actions
+
+
+def _because(life: Life, reason: str) -> str:
+    """The reason, behind that for which it was stopped."""
+    return f"{life.reason}; {reason}" if life.reason else reason
+
+
+def _rest(life: Life, state: State, reason: str) -> Step:
+    """Nothing of it runs."""
+    resting = life.replace(
+        state=state,
+        process=None,
+        members=(),
+        status="",
+        deadline=None,
+        stop_step=0,
+        is_clearing=False,
+        reason=reason,
+    )
+    return resting, (Release(),) if state in RESTING else ()

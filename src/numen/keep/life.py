@@ -1,0 +1,251 @@
+"""The life of one daemon as data: its state, what can happen to it, what must follow.
+
+`decide` makes a life from a life; nothing here decides, reads a clock or calls the kernel.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from ..record import Record
+from ..settings.signals import signal_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+class State(Enum):
+    """Where a life stands."""
+
+    STOPPED = "stopped"
+    """Not running, because somebody stopped it, or nobody has started it."""
+    STARTING = "starting"
+    """Spawned, or about to be; not known to be up."""
+    RUNNING = "running"
+    STOPPING = "stopping"
+    """It, or what is left of its family, is being ended."""
+    BACKOFF = "backoff"
+    """It ended, and waits for its next try."""
+    EXITED = "exited"
+    """It ended well, and is not to be started again."""
+    FAILED = "failed"
+    """It ended badly, or too often, and is not started again."""
+
+
+RESTING = frozenset({State.STOPPED, State.EXITED, State.FAILED})
+"""The states in which nothing runs and nothing is waited for."""
+
+
+class ProcessId(Record):
+    """One process: its number, and when it started (clock ticks since boot, /proc/PID/stat)."""
+
+    pid: int
+    start_time: int
+
+
+class Ending(Record):
+    """How a process ended, or why none came to be."""
+
+    status: int | None = None
+    """The exit status, or the signal as a negative number; `None` where nobody can tell."""
+    failure: str = ""
+    """Why it could not be spawned: the step, and what the system said."""
+
+    def __str__(self) -> str:
+        """`exit status 3`, `signal SIGSEGV`, `cannot …`."""
+        if self.failure:
+            return self.failure
+        if self.status is None:
+            return "exit status unknown"
+        return f"exit status {self.status}" if self.status >= 0 else f"signal {signal_name(-self.status)}"
+
+
+class Life(Record):
+    """What is so with one daemon. Written down after each step, and read back by the next supervisor."""
+
+    state: State = State.STOPPED
+    since: float = 0.0
+    """The wall clock when the state was entered, seconds since the epoch."""
+    wanted: bool = False
+    """Whether it is to run."""
+    by: str = ""
+    """Who asked last that it start or stop."""
+    invocation: str = ""
+    """The id of the present run, or of the last one; random, in the daemon's environment as NUMEN_INVOCATION."""
+    process: ProcessId | None = None
+    """The main process."""
+    members: tuple[ProcessId, ...] = ()
+    """Others of its family that were seen while it was being stopped."""
+    started_at: float = 0.0
+    """CLOCK_MONOTONIC when it was spawned."""
+    ready_at: float | None = None
+    """CLOCK_MONOTONIC when it became ready."""
+    status: str = ""
+    """What it says of itself (STATUS= of sd_notify(3))."""
+    deadline: float | None = None
+    """CLOCK_MONOTONIC at which TimeCame is due: the start timed out, the next stop signal, the next try."""
+    ended_at: float | None = None
+    """CLOCK_MONOTONIC when the main process of this run ended."""
+    stop_step: int = 0
+    """How many signals of the stop schedule were sent."""
+    is_clearing: bool = False
+    """Whether the main process is gone, and what it left behind is being ended."""
+    reason: str = ""
+    """Why it is being stopped, or is not started again."""
+    ending: Ending | None = None
+    """How the last run ended."""
+    restarts: int = 0
+    """How often it was started again without anybody's command, since somebody started it."""
+    failures: int = 0
+    """How many runs in a row were short."""
+    is_slow: bool = False
+    """Whether it was restarted too often, and is tried now and then only."""
+    restarted_at: tuple[float, ...] = ()
+    """CLOCK_MONOTONIC of the last restarts, as many as `give_up` counts."""
+
+    def record(self) -> dict[str, Any]:
+        """The life as what JSON can hold; what has its default is left out."""
+        changed = {name: value for name, value in self.__dict__.items() if value != getattr(Life, name)}
+        for name, value in changed.items():
+            if isinstance(value, State):
+                changed[name] = value.value
+            elif isinstance(value, Record):
+                changed[name] = dict(value.__dict__)
+        if "members" in changed:
+            changed["members"] = [dict(one.__dict__) for one in self.members]
+        return changed
+
+    @property
+    def has_main(self) -> bool:
+        """Whether the main process lives, as far as is known."""
+        return self.process is not None and self.ended_at is None
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Life:
+        """The life that record() has written."""
+        values = dict(record)
+        if "state" in values:
+            values["state"] = State(values["state"])
+        if values.get("process") is not None:
+            values["process"] = ProcessId(**values["process"])
+        if values.get("ending") is not None:
+            values["ending"] = Ending(**values["ending"])
+        values["members"] = tuple(ProcessId(**one) for one in values.get("members", ()))
+        values["restarted_at"] = tuple(values.get("restarted_at", ()))
+        return cls(**values)
+
+
+class Event(Record):
+    """Something that happened to a daemon."""
+
+
+class StartAsked(Event):
+    """Somebody wants it to run."""
+
+    by: str = ""
+
+
+class StopAsked(Event):
+    """Somebody wants it not to run."""
+
+    by: str = ""
+
+
+class ShutdownAsked(Event):
+    """The supervisor ends in order, and the daemon with it; the next supervisor brings it back."""
+
+
+class RestartAsked(Event):
+    """Somebody wants it ended and started again."""
+
+    by: str = ""
+
+
+class ReloadAsked(Event):
+    """Somebody wants it to read its configuration again."""
+
+
+class SignalAsked(Event):
+    """Somebody wants a signal sent to it."""
+
+    number: int
+
+
+class Spawned(Event):
+    """It was spawned: its program is being executed."""
+
+    process: ProcessId
+
+
+class SpawnFailed(Event):
+    """It could not be spawned."""
+
+    failure: str
+
+
+class BecameReady(Event):
+    """It has said that it is up, in the way that its definition names."""
+
+
+class Notified(Event):
+    """It has said something else of itself: a line on its state, more time, another main process."""
+
+    status: str | None = None
+    extend: float | None = None
+    """Seconds from now to which the time for the start or the stop in progress is extended."""
+    main: ProcessId | None = None
+
+
+class Exited(Event):
+    """The main process has ended; `status` as in Ending."""
+
+    process: ProcessId
+    status: int | None
+
+
+class FamilySeen(Event):
+    """The members of its family that live now, the main process not among them."""
+
+    members: tuple[ProcessId, ...]
+
+
+class TimeCame(Event):
+    """The deadline of the life has passed."""
+
+
+class Lost(Event):
+    """A new supervisor finds an intention to spawn, and no process that came of it."""
+
+
+class Resumed(Event):
+    """A new supervisor goes on with the life; what the last one was about to do may not have been done."""
+
+
+class Action(Record):
+    """Something that must follow."""
+
+
+class Spawn(Action):
+    """Spawn it, under the life's invocation."""
+
+
+class SendSignal(Action):
+    """Send a signal to the main process."""
+
+    number: int
+
+
+class SignalFamily(Action):
+    """Send a signal to the main process and to each member of the family."""
+
+    number: int
+
+
+class LookForFamily(Action):
+    """Look who of its family lives, and tell with FamilySeen."""
+
+
+class Release(Action):
+    """Nothing of it runs: close what was held open for it."""

@@ -1,0 +1,73 @@
+"""What is told of a daemon's life when it has changed: the words of `numen events` and of the supervisor's own log."""
+
+from __future__ import annotations
+
+from ..record import Record
+from ..settings.durations import format_duration
+from .decide import NOT_READY, RESTARTED_BY_REQUEST, SHUT_DOWN, STOPPED_BY_REQUEST
+from .life import Life, State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .definition import Definition
+
+
+class Notice(Record):
+    """Something that happened to a daemon, for people and programs."""
+
+    kind: str
+    """One word: the state that was entered, or `exited`, `main`, `clearing`, `removed`."""
+    message: str
+
+
+class Change(Record):
+    """A daemon whose life has changed, and what is to be told of it."""
+
+    name: str
+    notices: list[Notice]
+
+
+def notices(definition: Definition, before: Life, after: Life, now: float) -> list[Notice]:
+    """What is to be told of a step from one life to the next."""
+    found = []
+    if before.has_main and after.ended_at is not None and before.ended_at is None:
+        found.append(Notice(kind="exited", message=f"{_pid(before)} ended: {after.ending}"))
+    if after.process is not None and before.process is not None and after.process != before.process:
+        found.append(Notice(kind="main", message=f"the main process is now {_pid(after)}"))
+    if after.is_clearing and not before.is_clearing:
+        left = ", ".join(str(one.pid) for one in after.members)
+        found.append(Notice(kind="clearing", message=f"it has left processes behind, which are ended: {left}"))
+    is_spawned = after.state is State.STARTING and after.process is not None and before.process is None
+    is_silent = after.state is State.STARTING or (after.state is State.STOPPING and after.ended_at is not None)
+    if is_spawned or (after.state is not before.state and not is_silent):
+        found.append(Notice(kind=after.state.value, message=_entered(definition, after, now)))
+    return found
+
+
+def _entered(definition: Definition, after: Life, now: float) -> str:
+    match after.state:
+        case State.STARTING:
+            why = f"restart {after.restarts}" if after.restarts else f"asked for by {after.by}"
+            return f"{_pid(after)} ({why})"
+        case State.RUNNING:
+            return f"{_pid(after)} is up ({definition.ready})"
+        case State.STOPPING:
+            return f"{_pid(after)}: {_stopped_by(after)}"
+        case State.BACKOFF:
+            cause = NOT_READY if after.reason == NOT_READY else str(after.ending)
+            wait = format_duration(max(0.0, (after.deadline or now) - now))
+            return f"{cause}; next try in {wait}"
+        case State.STOPPED:
+            return f"{after.by}" if not after.wanted else "the supervisor ends"
+        case State.EXITED | State.FAILED:
+            return f"{after.ending}; not started again: {after.reason}"
+
+
+def _stopped_by(life: Life) -> str:
+    if life.reason == SHUT_DOWN:
+        return "the supervisor ends"
+    return f"{life.reason} ({life.by})" if life.reason in (STOPPED_BY_REQUEST, RESTARTED_BY_REQUEST) else life.reason
+
+
+def _pid(life: Life) -> str:
+    return f"pid {life.process.pid}" if life.process is not None else "it"

@@ -1,0 +1,71 @@
+"""A daemon's life as clients are told of it: the types Daemon and Event of io.numen.Supervisor."""
+
+from __future__ import annotations
+
+from ..settings.signals import signal_name
+from .decide import NOT_READY
+from .life import RESTING, State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .kept import Daemon
+    from .notices import Notice
+
+
+def report(daemon: Daemon, wall: float, monotonic: float) -> dict[str, Any]:
+    """What is so with a daemon; the two clocks say what the present instant is."""
+    life, definition = daemon.life, daemon.definition
+    said: dict[str, Any] = {
+        "name": daemon.name,
+        "state": life.state.value,
+        "since": life.since,
+        "wanted": life.wanted,
+        "start": definition.start,
+        "invocation": life.invocation,
+        "restarts": life.restarts,
+        "failures": life.failures,
+        "ready": definition.ready,
+        "reason": life.reason,
+        "by": life.by,
+        "status": life.status,
+    }
+    if life.process is not None and life.has_main:
+        said |= {"pid": life.process.pid, "start_time": life.process.start_time}
+    if life.ending is not None:
+        said["ending"] = str(life.ending)
+        if life.ending.status is not None:
+            said["ending_status"] = life.ending.status
+    if life.deadline is not None:
+        said["due"] = wall + life.deadline - monotonic
+    if (awaited := _awaited(daemon)) is not None:
+        said["awaited"] = awaited
+    return said
+
+
+def event_of(name: str, notice: Notice, daemon: Daemon | None, wall: float) -> dict[str, Any]:
+    """Something that happened."""
+    said: dict[str, Any] = {"time": wall, "name": name, "kind": notice.kind, "message": notice.message}
+    if daemon is not None and daemon.life.process is not None:
+        said["pid"] = daemon.life.process.pid
+    return said
+
+
+def _awaited(daemon: Daemon) -> str | None:
+    """What is waited for, in words."""
+    life, definition = daemon.life, daemon.in_use
+    if life.state in RESTING or life.state is State.RUNNING:
+        return None
+    if life.state is State.BACKOFF:
+        return "next try"
+    if life.state is State.STARTING:
+        if life.process is None:
+            return "its spawn"
+        return "its first 200 ms" if definition.ready == "exec" else NOT_READY
+    if life.process is None:
+        return "its spawn"
+    if life.deadline is None:
+        return "its end"
+    number, _wait = definition.stop[min(life.stop_step, len(definition.stop) - 1)]
+    return signal_name(number)

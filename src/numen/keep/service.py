@@ -1,0 +1,345 @@
+# ruff: noqa: FBT001, N802 - methods and parameters are named by the interface
+"""What clients ask for, answered: the methods of io.numen.Supervisor over the supervisor.
+
+Each method of the interface is one of this class, `on_` before its name. What has to wait for a disk goes through
+`disk`, in the order in which it was asked of each daemon.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .. import __version__
+from ..errors import BadDefinition, BadOption, DaemonError
+from ..settings.names import check_kept_name, matching
+from . import files
+from .gathering import Gathering
+from .keys import from_table, to_table
+from .requests import Kind, Outcome
+from .watchers import Watchers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .calls import Call
+    from .definition import Definition
+    from .disk import Disk
+    from .home import Home
+    from .supervisor import Supervisor
+
+    Ask = Callable[[str, str, Callable[[Outcome], None]], None]
+
+MOST_SIGNAL = 64
+
+
+class Service:
+    """Answers calls; `turn` is called when something was asked of the supervisor.
+
+    `last_lines` gives those of a daemon, and may wait for a disk.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        home: Home,
+        disk: Disk,
+        last_lines: Callable[[str], list[str]],
+        turn: Callable[[], None],
+    ) -> None:
+        self._supervisor, self._home, self._disk = supervisor, home, disk
+        self._last_lines, self._turn = last_lines, turn
+        self._definitions = files.Directory(home.definitions)
+        self.watchers = Watchers(supervisor)
+        self.on_shutdown: Callable[[bool], None] = lambda _leave: None
+        self.is_ending = False
+        self.since = supervisor.kernel.wall()
+
+    def call(self, method: str, parameters: dict[str, Any], call: Call) -> None:
+        """Take a call."""
+        if self.is_ending and method not in ("About", "Status", "Describe", "Events", "Wait"):
+            call.error("Ending")
+            return
+        try:
+            getattr(self, f"on_{method}")(call, **parameters)
+        except BadDefinition as error:
+            call.error("BadDefinition", {"mistakes": [{"key": key, "message": text} for key, text in error.mistakes]})
+        except BadOption as error:
+            call.error("BadValue", {"message": str(error)})
+        except DaemonError as error:
+            call.error("SystemFailed", {"message": str(error)})
+        self._turn()
+
+    # What changes something.
+
+    def on_Start(self, call: Call, names: list[str]) -> None:
+        """Start daemons, as their files say now."""
+        self._each_of_the_files(call, names, self._supervisor.start)
+
+    def on_Restart(self, call: Call, names: list[str]) -> None:
+        """Restart daemons, as their files say now."""
+        self._each_of_the_files(call, names, self._supervisor.restart)
+
+    def on_Stop(self, call: Call, names: list[str]) -> None:
+        """Stop daemons."""
+        for gathering, name in self._each(call, names):
+            self._ask(name, gathering, lambda name, answered: self._supervisor.stop(name, call.who, answered))
+
+    def on_Remove(self, call: Call, names: list[str]) -> None:
+        """Stop daemons and remove their files."""
+        for gathering, name in self._each(call, names):
+            self._ask(
+                name,
+                gathering,
+                lambda name, answered: self._supervisor.remove(name, call.who, self._removing_file(name, answered)),
+            )
+
+    def on_Define(self, call: Call, name: str, definition: dict[str, Any], replace: bool | None = None) -> None:
+        """Write a definition file, and start the daemon."""
+        check_kept_name(name)
+        wanted = from_table(definition)
+        path = files.definition_path(self._home.definitions, name)
+        gathering = Gathering(call, [name], self._tell)
+
+        def write() -> bool:
+            if not replace and (os.path.lexists(path) or name in self._supervisor.daemons):
+                return False
+            files.write(path, wanted, files.heading(name))
+            return True
+
+        def start(written: bool | Exception) -> None:
+            if isinstance(written, Exception):
+                call.error("SystemFailed", {"message": str(written)})
+            elif not written:
+                call.error("AlreadyDefined", {"name": name})
+            else:
+                self._supervisor.define(name, wanted)
+                ask = self._supervisor.restart if replace else self._supervisor.start
+                ask(name, call.who, gathering.answer(name))
+                self._turn()
+
+        self._disk.work(name, write, start)
+
+    def on_Reload(self, call: Call, names: list[str]) -> None:
+        """Send the signal to reload."""
+        for gathering, name in self._each(call, names):
+            self._ask(name, gathering, lambda name, answered: answered(self._reloaded(name)))
+
+    def on_Signal(self, call: Call, names: list[str], signal: int) -> None:
+        """Send a signal."""
+        if not 0 < signal <= MOST_SIGNAL:
+            raise BadOption(f"{signal} is no signal; the numbers go from 1 to {MOST_SIGNAL}")
+        for gathering, name in self._each(call, names):
+            self._ask(name, gathering, lambda name, answered: answered(self._signalled(name, signal)))
+
+    def on_Enable(self, call: Call, names: list[str]) -> None:
+        """Let daemons be brought back."""
+        self._set_start(call, names, start=True)
+
+    def on_Disable(self, call: Call, names: list[str]) -> None:
+        """Let daemons not be brought back."""
+        self._set_start(call, names, start=False)
+
+    def on_Shutdown(self, call: Call, leave: bool | None = None) -> None:
+        """End the supervisor."""
+        call.reply()
+        self.on_shutdown(bool(leave))
+
+    # What tells something.
+
+    def on_Wait(self, call: Call, names: list[str], **parameters: str) -> None:
+        """Wait for a state."""
+        kind = Kind.WAIT_RUNNING if parameters["for"] == "running" else Kind.WAIT_STOPPED
+        for gathering, name in self._each(call, names):
+            call.on_close(self._supervisor.wait(name, kind, gathering.answer(name)))
+
+    def on_Status(self, call: Call, names: list[str]) -> None:
+        """How daemons stand; with `more`, again whenever one changes."""
+        if (found := self._matching(call, names)) is not None:
+            self.watchers.watch(call, found, names)
+
+    def on_Describe(self, call: Call, name: str) -> None:
+        """One daemon in full."""
+        daemon = self._supervisor.daemons.get(name)
+        if daemon is None:
+            call.error("NoSuchDaemon", {"name": name})
+            return
+        (family,) = self._supervisor.kernel.families([daemon.marks()])
+        main = [daemon.life.process.pid] if daemon.life.process is not None and daemon.life.has_main else []
+        call.reply(
+            {
+                "daemon": self.watchers.report(name),
+                "definition": to_table(daemon.definition),
+                "file": files.definition_path(self._home.definitions, name),
+                "logs": [self._home.log(key) for key in self._log_keys(name)],
+                "processes": main + [one.pid for one in family],
+            }
+        )
+
+    def on_Logs(
+        self,
+        call: Call,
+        names: list[str],
+        lines: int | None = None,
+        since: float | None = None,
+        follow: bool | None = None,
+    ) -> None:
+        """Lines of logs."""
+        from .log_streams import LogStream
+
+        found = ["numen"] if names == ["numen"] else self._matching(call, names)
+        if found is not None:
+            logs = {key: self._home.log(key) for name in found for key in self._log_keys(name)}
+            LogStream(call, self._disk, logs, follow=bool(follow)).start(lines, since)
+
+    def on_Events(self, call: Call, names: list[str], follow: bool | None = None) -> None:
+        """What has happened."""
+        if (found := self._matching(call, names)) is not None:
+            self.watchers.follow(call, set(found) if names else set(), follow=bool(follow))
+
+    def on_About(self, call: Call) -> None:
+        """What this supervisor is."""
+        call.reply(
+            {
+                "version": __version__,
+                "pid": os.getpid(),
+                "keeper": os.getppid(),
+                "since": self.since,
+                "home": self._home.values(),
+            }
+        )
+
+    # How it is done.
+
+    def _each(self, call: Call, names: list[str], also: list[str] | None = None) -> list[tuple[Gathering, str]]:
+        """One gathering of outcomes, and each of the daemons that are meant; none where a name means nothing."""
+        found = self._matching(call, names, also or [])
+        if found is None:
+            return []
+        gathering = Gathering(call, found, self._tell)
+        return [(gathering, name) for name in found]
+
+    def _matching(self, call: Call, names: list[str], also: list[str] | None = None) -> list[str] | None:
+        known = {*self._supervisor.daemons, *(also or [])}
+        if not names:
+            return sorted(known)
+        found, unmatched = matching(names, known)
+        if unmatched:
+            # Nothing is done for the others: a person who has mistyped a name shall see that first.
+            call.error("NoSuchDaemon", {"name": unmatched[0]})
+            return None
+        return found
+
+    def _each_of_the_files(self, call: Call, names: list[str], ask: Ask) -> None:
+        """The same for those that have a file alone, which is read before it is asked."""
+
+        def then(found: list[str] | Exception) -> None:
+            each = self._each(call, names, found if isinstance(found, list) else [])
+            if each:
+                self._reread([name for _, name in each], each[0][0], ask, call.who)
+            self._turn()
+
+        # Asked under no daemon's name: what is asked of one need not wait for it.
+        self._disk.work(f"/{id(call)}", lambda: files.names_in(self._home.definitions), then)
+
+    def _reread(self, names: list[str], gathering: Gathering, ask: Ask, who: str) -> None:
+        """Take the definitions as the files say now, then ask."""
+
+        def read(wanted: list[str]) -> dict[str, Definition | Exception]:
+            return {name: self._definitions.read(name) for name in wanted}
+
+        def then(name: str, found: Definition | Exception) -> None:
+            if isinstance(found, Exception):
+                error = "BadDefinition" if isinstance(found, BadDefinition) else "SystemFailed"
+                gathering.answer(name)(Outcome(error=error, message=str(found)))
+            else:
+                self._supervisor.define(name, found)
+                ask(name, who, gathering.answer(name))
+            self._turn()
+
+        self._disk.work_for_all(names, read, then)
+
+    def _ask(self, name: str, gathering: Gathering, ask: Callable[[str, Callable[[Outcome], None]], None]) -> None:
+        def do() -> None:
+            answered = gathering.answer(name)
+            if name in self._supervisor.daemons:
+                ask(name, answered)
+                self._turn()
+            else:
+                answered(Outcome(error="NoSuchDaemon", message="was removed"))
+
+        self._disk.after(name, do)
+
+    def _removing_file(self, name: str, answered: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
+        def then(outcome: Outcome) -> None:
+            if outcome.error:
+                answered(outcome)
+                return
+            path = files.definition_path(self._home.definitions, name)
+
+            def told(result: Exception | None) -> None:
+                if isinstance(result, OSError) and not isinstance(result, FileNotFoundError):
+                    answered(Outcome(error="SystemFailed", message=f"cannot remove {path}: {result.strerror}"))
+                else:
+                    self._definitions.forget(name)
+                    self._supervisor.file_is_gone(name)
+                    self._turn()
+                    answered(outcome)
+
+            self._disk.work(name, lambda: os.unlink(path), told)
+
+        return then
+
+    def _reloaded(self, name: str) -> Outcome:
+        if self._supervisor.reload(name):
+            return Outcome(message="was told to reload")
+        return Outcome(error="NotRunning", message="is not running")
+
+    def _signalled(self, name: str, number: int) -> Outcome:
+        if self._supervisor.signal(name, number):
+            return Outcome(message="was sent the signal")
+        return Outcome(error="NotRunning", message="is not running")
+
+    def _set_start(self, call: Call, names: list[str], *, start: bool) -> None:
+        for gathering, name in self._each(call, names):
+            self._set_start_of(name, gathering.answer(name), start=start)
+
+    def _set_start_of(self, name: str, answered: Callable[[Outcome], None], *, start: bool) -> None:
+        path = files.definition_path(self._home.definitions, name)
+
+        def then(result: Exception | None) -> None:
+            daemon = self._supervisor.daemons.get(name)
+            if isinstance(result, Exception):
+                error = "BadDefinition" if isinstance(result, BadDefinition) else "SystemFailed"
+                answered(Outcome(error=error, message=str(result)))
+            elif daemon is None:
+                answered(Outcome(error="NoSuchDaemon", message="was removed"))
+            else:
+                self._supervisor.define(name, daemon.definition.replace(start=start))
+                how = "will be started with the supervisor" if start else "will not be started with the supervisor"
+                answered(Outcome(message=how))
+                self._turn()  # it need not have been possible to write it down
+
+        self._disk.work(name, lambda: files.set_start(path, start), then)
+
+    def _log_keys(self, name: str) -> list[str]:
+        daemon = self._supervisor.daemons.get(name)
+        is_split = daemon is not None and daemon.definition.log_separate_stderr
+        return [name, f"{name}.err"] if is_split else [name]
+
+    def _tell(self, name: str, outcome: Outcome, tell: Callable[[dict[str, Any]], None]) -> None:
+        """An outcome as the interface has it; of a daemon that was not up with its last lines, read by a thread."""
+        said: dict[str, Any] = {"name": name, "ok": not outcome.error, "message": outcome.message, "last_lines": []}
+        if outcome.error:
+            said["error"] = outcome.error
+        if name in self._supervisor.daemons:
+            said["daemon"] = self.watchers.report(name)
+        if outcome.error not in ("NotStarted", "NotReadyInTime"):
+            tell(said)
+            return
+
+        def then(lines: list[str] | Exception) -> None:
+            tell(said | {"last_lines": lines if isinstance(lines, list) else []})
+
+        self._disk.work(f"/{name}", lambda: self._last_lines(name), then)

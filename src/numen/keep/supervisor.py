@@ -1,0 +1,307 @@
+"""The supervisor: brings what is to what is wanted, and can be killed before and after each of its calls.
+
+All happens in turns. Within one, whatever has happened is decided daemon by daemon; each new life is written to the
+journal (`ledger`), and only then is carried out what must follow (`errands`). Nothing waits, and nothing but `kernel`
+is called, so the same code runs in `loop` and in the simulation.
+"""
+
+from __future__ import annotations
+
+from . import life as lives
+from .deadlines import Deadlines
+from .decide import decide
+from .errands import Errands
+from .kept import Daemon
+from .kernel import Ended, Message, NotSpawned, Ready, Spawned
+from .ledger import Ledger
+from .life import RESTING, ProcessId, State
+from .notices import Change, Notice, notices
+from .recovery import Recovery
+from .requests import Asked, Kind, Outcome, answer
+from .trouble import Trouble
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from .definition import Definition
+    from .kept import Answered
+    from .kernel import Happening, Kernel
+
+MOST_STATUS = 1000
+"""Characters of a STATUS= that are kept."""
+
+MOST_DIGITS = 18
+
+STARTS = (Kind.START, Kind.RESTART)
+"""What is refused by a supervisor that is ending."""
+
+
+class Supervisor:
+    """The daemons, and all that is done about them."""
+
+    def __init__(self, kernel: Kernel, on_change: Callable[[Change], None] = lambda _change: None) -> None:
+        self.kernel = kernel
+        self.daemons: dict[str, Daemon] = {}
+        self._on_change = on_change
+        self._touched: dict[str, None] = {}
+        """The daemons for which somebody who waits may have to be answered."""
+        self._is_ending = False
+        self._trouble = Trouble(kernel)
+        self._ledger = Ledger(kernel, self.daemons, self._trouble)
+        self._deadlines = Deadlines(self.daemons)
+        self._errands = Errands(kernel, self.daemons, self._trouble, self._step, self._take)
+
+    # What people ask.
+
+    def define(self, name: str, definition: Definition) -> None:
+        """Let this be wanted of the daemon, from its next start on."""
+        daemon = self.daemons.get(name)
+        if daemon is None:
+            daemon = self.daemons[name] = Daemon(name, definition)
+            self._ledger.add(name)
+        elif daemon.is_defined and daemon.definition == definition:
+            return
+        daemon.define(definition)
+        self._ledger.write_definition(daemon)
+
+    def start(self, name: str, by: str, answered: Answered) -> None:
+        """Start a daemon; `answered` when it is up, or cannot be."""
+        self._ask(name, Kind.START, lives.StartAsked(by=by), answered)
+
+    def stop(self, name: str, by: str, answered: Answered) -> None:
+        """Stop a daemon; `answered` when its whole family is gone."""
+        self._ask(name, Kind.STOP, lives.StopAsked(by=by), answered)
+
+    def restart(self, name: str, by: str, answered: Answered) -> None:
+        """Stop it and start it again; `answered` when its successor is up, or cannot be."""
+        self._ask(name, Kind.RESTART, lives.RestartAsked(by=by), answered)
+
+    def remove(self, name: str, by: str, answered: Answered) -> None:
+        """Stop it and forget it."""
+        daemon = self.daemons[name]
+
+        def forget_first(outcome: Outcome) -> None:
+            if not outcome.error and self.daemons.get(name) is daemon:
+                self._forget(name)
+            answered(outcome)
+
+        self._ask(name, Kind.REMOVE, lives.StopAsked(by=by), forget_first)
+
+    def file_is_gone(self, name: str) -> None:
+        """A daemon that was removed has no file any longer: nothing need be remembered of it."""
+        self._ledger.forget(name)
+
+    def wait(self, name: str, kind: Kind, answered: Answered) -> Callable[[], None]:
+        """Wait for a state; what is returned ends the waiting."""
+        daemon = self.daemons[name]
+        entry = (Asked(kind=kind, invocation=daemon.life.invocation), answered)
+        daemon.waiting.append(entry)
+        self._touched[name] = None
+
+        def give_up() -> None:
+            if entry in daemon.waiting:
+                daemon.waiting.remove(entry)
+
+        return give_up
+
+    def reload(self, name: str) -> bool:
+        """Send the signal to read the configuration again; false where it is not running."""
+        daemon = self.daemons[name]
+        self._step(daemon, lives.ReloadAsked())
+        return daemon.life.state is State.RUNNING
+
+    def signal(self, name: str, number: int) -> bool:
+        """Send a signal to the main process; false where there is none."""
+        daemon = self.daemons[name]
+        self._step(daemon, lives.SignalAsked(number=number))
+        return daemon.life.has_main
+
+    def shut_down(self) -> None:
+        """Stop all, and remember what is wanted; `is_at_rest` says when that is done."""
+        self._is_ending = True
+        for daemon in self.daemons.values():
+            self._step(daemon, lives.ShutdownAsked())
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing runs, and nothing will by itself."""
+        return all(daemon.life.state in RESTING for daemon in self.daemons.values())
+
+    # What happens.
+
+    def recover(self, definitions: Mapping[str, Definition], unusable: Collection[str] = ()) -> None:
+        """Take back what runs, and start what is wanted and does not; `definitions` are those of the files.
+
+        `unusable` are the names whose files have mistakes: what is known of these stays until somebody mends them.
+        Raises OSError where what was written down cannot be read: nothing was done then.
+        """
+        Recovery(self.kernel, self.daemons, self._ledger, self._errands, self._deadlines, self._step).run(
+            definitions, unusable
+        )
+        self._carry_out()
+
+    def turn(self) -> None:
+        """Deal with all that has happened, and carry out what follows from it and from what was asked."""
+        for happening in self.kernel.poll():
+            self._take(happening)
+        self._take_time()
+        self._try_again()
+        self._carry_out()
+
+    def next_deadline(self) -> float | None:
+        """CLOCK_MONOTONIC of the next turn that is due by itself; `None` where there is none."""
+        due = [one for one in (self._deadlines.first(), self._trouble.again_at) if one is not None]
+        return min(due, default=None)
+
+    # How it is done.
+
+    def _ask(self, name: str, kind: Kind, event: lives.Event, answered: Answered) -> None:
+        daemon = self.daemons[name]
+        daemon.waiting.append((Asked(kind=kind, invocation=daemon.life.invocation), answered))
+        if self._is_ending and kind in STARTS:
+            self._touched[name] = None
+        else:
+            self._step(daemon, event)
+
+    def _take(self, happening: Happening) -> None:
+        match happening:
+            case Ended():
+                self._take_ending(happening)
+            case Spawned():
+                if (daemon := self._current(happening.name, happening.invocation)) is not None:
+                    self._step(daemon, lives.Spawned(process=happening.process))
+            case NotSpawned():
+                if (daemon := self._current(happening.name, happening.invocation)) is not None:
+                    self._step(daemon, lives.SpawnFailed(failure=happening.failure))
+            case Ready():
+                if (daemon := self.daemons.get(happening.name)) is not None:
+                    self._step(daemon, lives.BecameReady())
+            case Message():
+                self._take_message(happening)
+
+    def _current(self, name: str, invocation: str) -> Daemon | None:
+        daemon = self.daemons.get(name)
+        is_awaited = daemon is not None and daemon.life.invocation == invocation and daemon.life.process is None
+        return daemon if is_awaited else None
+
+    def _take_ending(self, ended: Ended) -> None:
+        daemon = self._errands.whose(ended.process)
+        if daemon is not None:
+            self._step(daemon, lives.Exited(process=ended.process, status=ended.status))
+        # Only now that the status is written down may the kernel forget it.
+        self.kernel.reap(ended.process)
+
+    def _take_message(self, message: Message) -> None:
+        daemon = self.daemons.get(message.name)
+        if daemon is None:
+            return
+        said = message.assignments
+        microseconds = _number(said.get("EXTEND_TIMEOUT_USEC"))
+        extend = None if microseconds is None else microseconds / 1e6
+        main = self._named_main(daemon, said.get("MAINPID"))
+        status = said.get("STATUS")
+        if status is not None or extend is not None or main is not None:
+            status = None if status is None else status[:MOST_STATUS]
+            self._step(daemon, lives.Notified(status=status, extend=extend, main=main))
+        if said.get("READY") == "1":
+            self._step(daemon, lives.BecameReady())
+
+    def _named_main(self, daemon: Daemon, text: str | None) -> ProcessId | None:
+        """The member of the family that is to be the main process from now on."""
+        pid = _number(text)
+        process = daemon.life.process
+        if pid is None or process is None or not daemon.life.has_main or pid == process.pid:
+            return None
+        with self._trouble.tolerance("look for the family of a daemon"):
+            (family,) = self.kernel.families([daemon.marks()])
+            main = next((one for one in family if one.pid == pid), None)
+            if main is not None:
+                # It need not be a child: then nothing else would tell of its end.
+                self.kernel.watch(main)
+            return main
+        return None
+
+    def _take_time(self) -> None:
+        now = self.kernel.monotonic()
+        while (daemon := self._deadlines.next_due(now)) is not None:
+            self._step(daemon, lives.TimeCame())
+
+    def _try_again(self) -> None:
+        """What failed a while ago."""
+        if self._trouble.is_due():
+            self._ledger.try_again()
+            self._errands.try_again()
+
+    def _step(self, daemon: Daemon, event: lives.Event) -> None:
+        """Decide, write down, and queue what must follow."""
+        kernel = self.kernel
+        before, now = daemon.life, kernel.monotonic()
+        after, actions = decide(daemon.in_use, before, event, now, kernel.chance())
+        if after.state is not before.state:
+            after = after.replace(since=kernel.wall())
+        spawns = any(isinstance(action, lives.Spawn) for action in actions)
+        if spawns:
+            after = after.replace(invocation=kernel.new_invocation())
+        if after != before:
+            daemon.go_on(after)
+            self._errands.know_main(daemon)
+            if after.deadline != before.deadline or isinstance(event, lives.TimeCame):
+                self._deadlines.schedule(daemon)
+            if after.wanted != before.wanted:
+                self._ledger.are_wants_written = False
+            self._on_change(Change(name=daemon.name, notices=notices(daemon.in_use, before, after, now)))
+        self._touched[daemon.name] = None
+        is_written = after == before or self._ledger.write_life(daemon)
+        if spawns and not is_written:
+            self._step(daemon, lives.SpawnFailed(failure="cannot write down that it is about to be spawned"))
+            return
+        for action in actions:
+            self._errands.queue(daemon, action)
+
+    def _carry_out(self) -> None:
+        while True:
+            self._errands.carry_out()
+            # First what outlives a boot, then the answer to who asked for it.
+            self._ledger.write_wants()
+            self._answer()
+            if not self._touched:  # who was answered has asked for nothing more
+                break
+        self._ledger.write_wants()
+        self._errands.let_go()
+        self._ledger.tidy()
+
+    def _answer(self) -> None:
+        """Answer those whose daemon's life has come to where they wait for it."""
+        touched, self._touched = self._touched, {}
+        for name in touched:
+            daemon = self.daemons.get(name)
+            if daemon is None:
+                continue
+            open_still = []
+            answers = []
+            for asked, answered in daemon.waiting:
+                outcome = answer(daemon.in_use, daemon.life, asked)
+                if outcome is None and self._is_ending and asked.kind in (*STARTS, Kind.WAIT_RUNNING):
+                    outcome = Outcome(error="Superseded", message="is not up: the supervisor is ending")
+                if outcome is None:
+                    open_still.append((asked, answered))
+                else:
+                    answers.append((answered, outcome))
+            daemon.waiting = open_still
+            for answered, outcome in answers:
+                answered(outcome)
+
+    def _forget(self, name: str) -> None:
+        daemon = self.daemons.pop(name)
+        self._ledger.remove(name)
+        self._errands.forget(name)
+        self._on_change(Change(name=name, notices=[Notice(kind="removed", message=f"by {daemon.life.by}")]))
+        for _asked, answered in daemon.waiting:
+            answered(Outcome(error="NoSuchDaemon", message="was removed"))
+
+
+def _number(text: str | None) -> int | None:
+    """The number that a daemon has sent; `None` where it is none, or longer than any that could be meant."""
+    # Python refuses to read one of thousands of digits, with a ValueError.
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
