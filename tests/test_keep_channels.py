@@ -144,6 +144,17 @@ def test_something_else_under_the_name_is_left_alone(channels: Channels, tmp_pat
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_where_the_second_fifo_cannot_be_opened_the_first_is_closed(channels: Channels, tmp_path: Path) -> None:
+    (tmp_path / "streams" / "web.err").mkdir(parents=True)
+    before = os.listdir("/proc/self/fd")
+
+    with pytest.raises(FileExistsError):
+        channels.open_output(SPLIT, {})
+
+    assert channels.descriptors() == []
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_a_newline_on_the_descriptor_is_seen_and_stays_until_it_is_taken_out(channels: Channels) -> None:
     channels.open_readiness(BY_FD, INVOCATION, {})
 

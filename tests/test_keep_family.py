@@ -346,3 +346,14 @@ def test_what_was_spawned_is_found_in_the_instant_the_spawn_returns(reaper: Reap
         assert Families().look([marks], own=OWN) == [(process,)]
         assert find({wanted.invocation}) == {wanted.invocation: process}
         end_at_once([process])
+
+
+def test_a_run_that_is_over_is_not_remembered_for_ever(reaper: Reaper, tmp_path: Path) -> None:
+    """One whose main process is nobody's child here is, until its successor runs."""
+    kept = Kept("done()", tmp_path, reaper)
+    families = Families()
+    families.look([kept.marks()], own=())
+    assert families._far == {kept.order.invocation}
+
+    families.forget(kept.order.invocation)
+    assert not families._far

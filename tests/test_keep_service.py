@@ -200,6 +200,16 @@ def test_each_failure_of_an_outcome_is_met() -> None:
         assert outcome["ok"]
 
 
+def test_nothing_is_remembered_of_a_daemon_that_is_removed_with_its_file(numen_home: Path) -> None:
+    start("web")
+    wants = numen_home / "lib" / "wants"
+    assert json.loads(wants.read_text()) == {"web": True}
+
+    numen("remove", "web")
+
+    wait_for(lambda: json.loads(wants.read_text()) == {}, DEADLINE, "its being forgotten")
+
+
 def test_a_definition_that_is_replaced_restarts_what_runs() -> None:
     with stock() as connection:
         connection.Define("web", table())

@@ -57,7 +57,13 @@ class Channels:
         """
         self.out = _fifo(f"{self._path}.out", held, process, 1)
         if definition.log_separate_stderr:
-            self.err = _fifo(f"{self._path}.err", held, process, 2)
+            try:
+                self.err = _fifo(f"{self._path}.err", held, process, 2)
+            except OSError:
+                # It is tried again and again, and each time another would be left open.
+                os.close(self.out)
+                self.out = -1
+                raise
 
     def fit(self, definition: Definition) -> bool:
         """Whether what is open is what a new run wants: each FIFO is still the one of its name."""

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import random
-import select
 import time
-from collections import deque
 
 from ..become.identity import look_up
 from ..errors import DaemonError
@@ -20,21 +17,19 @@ from ..kernel import proc
 from ..kernel.files import write_beside
 from ..kernel.process import Process
 from . import spawning
-from .channels import Channels
 from .deaths import Deaths
 from .family import Families, find
-from .house import inode
 from .journal import Journal
-from .kernel import Message, NotSpawned, Ready, Spawned
+from .kernel import NotSpawned, Spawned
 from .life import ProcessId
-from .logs.settings import LogSettings
+from .sources import HELPER, KEEPER, MOVED, NOTIFY, PIDFD, READY, Sources
+from .wiring import Wiring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from typing import Any
 
-    from ..become.listener import Listener
     from .definition import Definition
     from .forker_client import ForkerClient
     from .home import Home
@@ -42,46 +37,32 @@ if TYPE_CHECKING:
     from .kernel import Ended, Happening, Marks, Order
     from .logs.mover import Mover
 
-KEEPER, HELPER, MOVED, PIDFD, READY, NOTIFY = "keeper", "helper", "moved", "pidfd", "ready", "notify"
-"""What a descriptor that is polled belongs to."""
-
-Source = tuple[str, str | ProcessId]
-
 
 class RealKernel:
     """What the supervisor may do, done."""
 
     def __init__(self, home: Home, keeper: Keeper, mover: Mover, lock: int, tell: Callable[[str], None]) -> None:
         """`lock` is the descriptor of the supervisor's lock."""
-        self._home, self._keeper, self._mover, self._lock = home, keeper, mover, lock
+        self._home, self._keeper, self._lock = home, keeper, lock
         self._helper: ForkerClient | None = None
-        self._held = {inode(one): one for one in keeper.held()}
         self._families = Families()
         self._mains: dict[int, tuple[int, str]] = {}
         """The main processes by pid: start time and invocation."""
         self._far: set[str] = set()
         """The invocations whose main process was nobody's child here when it was taken back."""
-        self._fifos: dict[tuple[int, int], str] = {}
-        """Whose FIFO each is, by device and inode: the invocation."""
-        self._channels: dict[str, Channels] = {}
-        self._definitions: dict[str, Definition] = {}
-        self._poller = select.epoll()
-        self._sources: dict[int, Source] = {}
+        self._sources = Sources()
+        self._wiring = Wiring(home, keeper, mover, self._sources)
         self._deaths = Deaths(keeper)
         self._keeper_pid = os.getppid()
         self._open_files = spawning.prepare_limits()
         self._own_variables = _account_variables()
         self._journal = Journal(home.journal)
         self._tell = tell
-        self._moved: deque[tuple[int, int]] = deque()
-        """The FIFOs of released daemons that are empty and closed."""
-        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._listen(keeper.fileno(), (KEEPER, ""))
-        self._listen(self._bell, (MOVED, ""))
+        self._sources.listen(keeper.fileno(), (KEEPER, ""))
 
     def fileno(self) -> int:
         """Readable when poll() has something to gather, deaths of children apart."""
-        return self._poller.fileno()
+        return self._sources.fileno()
 
     def next_look(self) -> float | None:
         """CLOCK_MONOTONIC at which poll() may find something of which nothing tells."""
@@ -151,18 +132,11 @@ class RealKernel:
         """Spawn by posix_spawn(3), or order it of the fork helper."""
         name, definition, invocation = order.name, order.definition, order.invocation
         try:
-            channels = self._open(name, definition)
-            self._forget_readiness(channels)
-            channels.open_readiness(definition, invocation, {})
-            channels.forget_readiness()
-            self._hold_readiness(channels)
-            # Before there is a daemon that could write to them: should this supervisor be killed, all is held.
-            self._keeper.flush()
-            streams = channels.streams(definition)
+            streams = self._wiring.open(name, definition, invocation)
             if spawning.needs_helper(definition):
                 # What it says is heard when the helper has told of it, which it can be quicker than.
                 return self._order(order, streams)
-            self._hear_readiness(name, channels)
+            self._wiring.hear_readiness(name)
             wanted = spawning.plan(order, streams, self._own_variables)
             outcome = spawning.spawn_at_once(wanted, self._open_files)
         except OSError as error:
@@ -185,7 +159,7 @@ class RealKernel:
 
     def adopt(self, name: str, definition: Definition, invocation: str, process: ProcessId | None) -> None:
         """Hold what an earlier supervisor held."""
-        channels = self._open(name, definition, process)
+        self._wiring.take_back_output(name, definition, process)
         found = None if process is None else proc.stat(process.pid)
         is_far = found is None or found.parent not in (os.getpid(), self._keeper_pid)
         if is_far:
@@ -194,9 +168,7 @@ class RealKernel:
         if process is None:
             return
         self._has_main(process, name, invocation)
-        channels.open_readiness(definition, invocation, self._held)
-        self._hold_readiness(channels)
-        self._hear_readiness(name, channels)
+        self._wiring.take_back_readiness(name, definition, invocation)
         if is_far:
             self.watch(process)
 
@@ -204,7 +176,7 @@ class RealKernel:
         """Tell when it ends."""
         pidfd = self._deaths.watch(process)
         if pidfd is not None:
-            self._listen(pidfd, (PIDFD, process))
+            self._sources.listen(pidfd, (PIDFD, process))
 
     def send_signal(self, process: ProcessId, number: int) -> bool:
         """Send a signal; nothing where it is gone, or where it is not permitted (the kernel's word is told)."""
@@ -223,29 +195,19 @@ class RealKernel:
         helpers = frozenset() if self._helper is None else self._helper.pids
         own = {os.getpid(), self._keeper_pid, *helpers}
         is_far = not self._far.isdisjoint(one.invocation for one in marks)
-        return self._families.look(marks, own=own, mains=self._mains, fifos=self._fifos, thorough=is_far)
+        return self._families.look(marks, own=own, mains=self._mains, fifos=self._wiring.fifos, thorough=is_far)
 
     def reap(self, process: ProcessId) -> None:
         """Let it be forgotten."""
         if self._mains.get(process.pid, (0, ""))[0] == process.start_time:
             del self._mains[process.pid]
         # It may have been told of otherwise; what is opened next has the number of the pidfd, and is to be listened to.
-        self._ignore(self._deaths.pidfd(process))
+        self._sources.ignore(self._deaths.pidfd(process))
         self._deaths.reap(process)
 
     def release(self, name: str, definition: Definition | None) -> None:
         """Close what is held open for it."""
-        channels = self._channels.get(name)
-        if channels is None and definition is not None and Channels(self._home.streams, name).were_open(self._held):
-            # Its last words, which an earlier supervisor could not move.
-            channels = self._open(name, definition)
-        if channels is not None:
-            self._forget_readiness(channels)
-            for log, descriptor in _logs(name, channels):
-                self._let_go(log, descriptor)
-            del self._channels[name], self._definitions[name]
-        if definition is None:
-            Channels(self._home.streams, name).remove()
+        self._wiring.release(name, definition)
 
     def tell(self, line: str) -> None:
         """Write to the supervisor's own log."""
@@ -255,64 +217,23 @@ class RealKernel:
 
     def poll(self) -> Iterator[Happening]:
         """All that has happened."""
-        if self._held:
-            self._drop_strangers()
-        for descriptor, _ in self._poller.poll(0):
-            source = self._sources.get(descriptor)
-            if source is not None:
-                yield from self._heard(descriptor, *source)
+        self._wiring.drop_strangers()
+        for descriptor, source in self._sources.readable():
+            yield from self._heard(descriptor, *source)
         yield from self._deaths.poll()
-
-    def _drop_strangers(self) -> None:
-        """Let go what an earlier supervisor held and nobody has taken back: the first turn comes after that."""
-        for one, descriptor in self._held.items():
-            self._keeper.drop(one)
-            os.close(descriptor)
-        self._held.clear()
 
     def _heard(self, descriptor: int, kind: str, whose: str | ProcessId) -> Iterator[Happening]:
         if isinstance(whose, ProcessId):
-            self._ignore(descriptor)
+            self._sources.ignore(descriptor)
             self._deaths.is_dying(whose)
         elif kind == HELPER:
             yield from self._helper_answers()
         elif kind == MOVED:
-            self._drop_moved()
-        elif kind in (READY, NOTIFY):
-            channels = self._channels[whose]
-            if kind == READY:
-                yield from self._readiness(whose, channels)
-            elif kind == NOTIFY and channels.listener is not None:
-                yield from self._messages(whose, channels.listener)
-
-    def _readiness(self, name: str, channels: Channels) -> Iterator[Ready]:
-        try:
-            said = channels.said()
-            taken = 0
-        except OSError:
-            # No descriptor is left to look with: better taken out at once than not heard.
-            said = channels.forget_readiness()
-            taken = len(said)
-        if b"\n" in said:
-            yield Ready(name=name)
-            # It is needed no longer: at rest a daemon costs a descriptor or two.
-            self._forget_readiness(channels)
-        else:
-            channels.forget_readiness(len(said) - taken)
-
-    def _messages(self, name: str, listener: Listener) -> Iterator[Message]:
-        uids = {0, os.getuid(), _uid(self._definitions[name])}
-        for _ in range(_MOST_MESSAGES):
-            heard = listener.peek()
-            if heard is None:
-                return
-            heard.close()
-            if heard.uid in uids:
-                found = proc.stat(heard.pid)
-                sender = ProcessId(pid=heard.pid, start_time=found.start_time) if found else None
-                yield Message(name=name, sender=sender, assignments=heard.assignments)
-            if (taken := listener.receive()) is not None:
-                taken.close()
+            self._wiring.drop_moved()
+        elif kind == READY:
+            yield from self._wiring.readiness(whose)
+        elif kind == NOTIFY:
+            yield from self._wiring.messages(whose)
 
     # The fork helper.
 
@@ -321,7 +242,7 @@ class RealKernel:
             from .forker_client import ForkerClient
 
             self._helper = ForkerClient(open_files=self._open_files, lock=self._lock)
-            self._listen(self._helper.fileno(), (HELPER, ""))
+            self._sources.listen(self._helper.fileno(), (HELPER, ""))
         own = self._own_variables if order.definition.user is None else {}
         outcome = self._helper.spawn(order, spawning.plan(order, streams, own))
         self._deaths.are_strangers_kept = self._helper.pending
@@ -333,137 +254,28 @@ class RealKernel:
             if isinstance(outcome, Spawned):
                 self._deaths.add_child(outcome.process)
                 self._has_main(outcome.process, outcome.name, outcome.invocation)
-                self._hear_readiness(outcome.name, self._channels[outcome.name])
+                self._wiring.hear_readiness(outcome.name)
             yield outcome
         self._deaths.are_strangers_kept = self._helper.pending
 
-    # Channels.
-
-    def _open(self, name: str, definition: Definition, process: ProcessId | None = None) -> Channels:
-        channels = self._channels.get(name)
-        if channels is not None and process is None and not channels.fit(definition):
-            self.release(name, self._definitions[name])
-            channels = None
-        if channels is None:
-            channels = Channels(self._home.streams, name)
-            channels.open_output(definition, self._held, process)
-            self._channels[name] = channels
-            for key, descriptor in _logs(name, channels):
-                self._fifos[inode(descriptor)] = ""  # nobody's yet
-                self._keeper.hold(descriptor)
-                self._mover.add(key, descriptor, self._log_settings(key, definition))
-        elif self._definitions.get(name) != definition:
-            for key, _ in _logs(name, channels):
-                self._mover.change(key, self._log_settings(key, definition))
-        self._definitions[name] = definition
-        return channels
-
-    def _let_go(self, log: str, descriptor: int) -> None:
-        key = inode(descriptor)
-        self._fifos.pop(key, None)
-        self._keeper.withdraw(descriptor)
-        # The keeper holds it until its last words are moved.
-        self._mover.remove(log, lambda: self._has_moved(key))
-
-    def _has_moved(self, fifo: tuple[int, int]) -> None:
-        """Called by a thread of the mover's, when what was in a FIFO is in its log, and it is closed."""
-        self._moved.append(fifo)
-        os.eventfd_write(self._bell, 1)
-
-    def _drop_moved(self) -> None:
-        os.eventfd_read(self._bell)
-        while self._moved:
-            fifo = self._moved.popleft()
-            # A new run may have opened it again meanwhile.
-            if fifo not in self._fifos:
-                self._keeper.drop(fifo)
-
-    def _log_settings(self, key: str, definition: Definition) -> LogSettings:
-        # Lines may be left in it since the log was stamped.
-        spool = os.path.join(self._home.streams, f"{key}.spool")
-        return LogSettings(
-            path=self._home.log(key),
-            spool=spool if definition.log_timestamps or os.path.exists(spool) else "",
-            size=definition.log_size,
-            keep=definition.log_keep,
-            compress=definition.log_compress,
-            timestamps=definition.log_timestamps,
-        )
-
-    def _hold_readiness(self, channels: Channels) -> None:
-        if channels.ready >= 0:
-            self._keeper.hold(channels.ready)
-        if channels.listener is not None:
-            self._keeper.hold(channels.listener.fileno())
-
-    def _hear_readiness(self, name: str, channels: Channels) -> None:
-        if channels.ready >= 0:
-            self._listen(channels.ready, (READY, name))
-        if channels.listener is not None:
-            self._listen(channels.listener.fileno(), (NOTIFY, name))
-
-    def _forget_readiness(self, channels: Channels) -> None:
-        listener = -1 if channels.listener is None else channels.listener.fileno()
-        for descriptor in (channels.ready, listener):
-            if descriptor >= 0:
-                self._ignore(descriptor)
-                self._keeper.withdraw(descriptor)
-                self._keeper.drop(inode(descriptor))
-        channels.close_readiness()
-
-    def _listen(self, descriptor: int, source: Source) -> None:
-        if descriptor not in self._sources:
-            self._poller.register(descriptor, select.EPOLLIN)
-        self._sources[descriptor] = source
-
-    def _ignore(self, descriptor: int) -> None:
-        if self._sources.pop(descriptor, None) is not None:
-            self._poller.unregister(descriptor)
-
     def _has_main(self, process: ProcessId, name: str, invocation: str) -> None:
         self._mains[process.pid] = process.start_time, invocation
-        channels = self._channels[name]
-        for _, descriptor in _logs(name, channels):
-            fifo = inode(descriptor)
-            if (last := self._fifos.get(fifo, "")) != invocation:
-                # That run is over, and its whole family gone.
-                self._families.forget(last)
-                self._far.discard(last)
-            self._fifos[fifo] = invocation
+        for last in self._wiring.belongs_to(name, invocation):
+            # That run is over, and its whole family gone.
+            self._families.forget(last)
+            self._far.discard(last)
 
     def held(self) -> list[int]:
         """The FIFOs and sockets that a keeper is to hold."""
-        return [one for name, channels in self._channels.items() for one in channels.descriptors()]
+        return self._wiring.held()
 
     def close(self) -> None:
         """Hold nothing any more; the daemons run on."""
         if self._helper is not None:
             self._helper.close()
         self._deaths.close()
-        self._poller.close()
+        self._sources.close()
         self._journal.close()
-
-
-_MOST_MESSAGES = 100
-"""Notifications of one daemon that are taken in one turn."""
-
-
-def _logs(name: str, channels: Channels) -> list[tuple[str, int]]:
-    """The logs of a daemon, each with the FIFO that it comes from."""
-    found = [(name, channels.out), (f"{name}.err", channels.err)]
-    return [(key, descriptor) for key, descriptor in found if descriptor >= 0]
-
-
-def _uid(definition: Definition) -> int:
-    user = definition.user
-    if user is None:
-        return os.getuid()
-    if user.isdigit():
-        return int(user)
-    try:
-        return pwd.getpwnam(user).pw_uid
-    except KeyError:
-        return os.getuid()
 
 
 def _account_variables() -> dict[str, str]:

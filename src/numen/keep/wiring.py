@@ -1,0 +1,244 @@
+"""What the daemons are connected to, wired up: each one's channels with its log, the keeper and the poller.
+
+`channels` are those of one daemon. Here they are opened for a run or taken back from an earlier supervisor, given to
+the thread that moves logs and to the keeper to hold, listened to, and let go. `real` is the caller.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections import deque
+
+from ..kernel import proc
+from .channels import Channels
+from .house import inode
+from .kernel import Message, Ready
+from .life import ProcessId
+from .logs.settings import LogSettings
+from .sources import MOVED, NOTIFY, READY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..become.listener import Listener
+    from .definition import Definition
+    from .home import Home
+    from .house import Keeper
+    from .logs.mover import Mover
+    from .sources import Sources
+    from .spawning import Streams
+
+MOST_MESSAGES = 100
+"""Notifications of one daemon that are taken in one turn."""
+
+
+class Wiring:
+    """The channels of all daemons."""
+
+    def __init__(self, home: Home, keeper: Keeper, mover: Mover, sources: Sources) -> None:
+        self._home, self._keeper, self._mover, self._sources = home, keeper, mover, sources
+        self._held = {inode(one): one for one in keeper.held()}
+        """What an earlier supervisor held, and is not taken back yet."""
+        self._channels: dict[str, Channels] = {}
+        self._definitions: dict[str, Definition] = {}
+        self.fifos: dict[tuple[int, int], str] = {}
+        """Whose FIFO each is, by device and inode: the invocation."""
+        self._moved: deque[tuple[int, int]] = deque()
+        """The FIFOs of released daemons that are empty and closed."""
+        # Never closed: a thread that hangs on a disk may ring it after the end.
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        sources.listen(self._bell, (MOVED, ""))
+
+    # For a run.
+
+    def open(self, name: str, definition: Definition, invocation: str) -> Streams:
+        """Open all for a run that is about to be spawned: what it is given. Raises OSError."""
+        channels = self._open(name, definition)
+        self._forget_readiness(channels)
+        channels.open_readiness(definition, invocation, {})
+        channels.forget_readiness()
+        self._hold_readiness(channels)
+        # Before there is a daemon that could write to them: should this supervisor be killed, all is held.
+        self._keeper.flush()
+        return channels.streams(definition)
+
+    def take_back_output(self, name: str, definition: Definition, process: ProcessId | None) -> None:
+        """Open what a run of an earlier supervisor's writes to. Raises OSError."""
+        self._open(name, definition, process)
+
+    def take_back_readiness(self, name: str, definition: Definition, invocation: str) -> None:
+        """Open the channel on which it tells that it is ready, and hear it. Raises OSError."""
+        channels = self._channels[name]
+        channels.open_readiness(definition, invocation, self._held)
+        self._hold_readiness(channels)
+        self.hear_readiness(name)
+
+    def hear_readiness(self, name: str) -> None:
+        """Listen to what a run has to tell."""
+        channels = self._channels[name]
+        if channels.ready >= 0:
+            self._sources.listen(channels.ready, (READY, name))
+        if channels.listener is not None:
+            self._sources.listen(channels.listener.fileno(), (NOTIFY, name))
+
+    def belongs_to(self, name: str, invocation: str) -> set[str]:
+        """Let the FIFOs be this run's; whose they were until now."""
+        fifos = [inode(descriptor) for _, descriptor in _logs(name, self._channels[name])]
+        before = {self.fifos.get(one, "") for one in fifos} - {"", invocation}
+        self.fifos.update(dict.fromkeys(fifos, invocation))
+        return before
+
+    def release(self, name: str, definition: Definition | None) -> None:
+        """Nothing of it runs: close what is open; where the daemon is removed, the names go too."""
+        channels = self._channels.get(name)
+        if channels is None and definition is not None and Channels(self._home.streams, name).were_open(self._held):
+            # Its last words, which an earlier supervisor could not move.
+            channels = self._open(name, definition)
+        if channels is not None:
+            self._forget_readiness(channels)
+            for log, descriptor in _logs(name, channels):
+                self._let_go(log, descriptor)
+            del self._channels[name], self._definitions[name]
+        if definition is None:
+            Channels(self._home.streams, name).remove()
+
+    # For all.
+
+    def held(self) -> list[int]:
+        """The FIFOs and sockets that a keeper is to hold."""
+        return [one for channels in self._channels.values() for one in channels.descriptors()]
+
+    def drop_strangers(self) -> None:
+        """Let go what an earlier supervisor held and nobody has taken back: the first turn comes after that."""
+        for one, descriptor in self._held.items():
+            self._keeper.drop(one)
+            os.close(descriptor)
+        self._held.clear()
+
+    def drop_moved(self) -> None:
+        """Let the keeper let go what has been moved since the last call."""
+        os.eventfd_read(self._bell)
+        while self._moved:
+            fifo = self._moved.popleft()
+            # A new run may have opened it again meanwhile.
+            if fifo not in self.fifos:
+                self._keeper.drop(fifo)
+
+    # What is heard.
+
+    def readiness(self, name: str) -> Iterator[Ready]:
+        """What was written on the FIFO of the kind `fd:N`: taken out when the next is asked for."""
+        channels = self._channels[name]
+        try:
+            said = channels.said()
+            taken = 0
+        except OSError:
+            # No descriptor is left to look with: better taken out at once than not heard.
+            said = channels.forget_readiness()
+            taken = len(said)
+        if b"\n" in said:
+            yield Ready(name=name)
+            # It is needed no longer: at rest a daemon costs a descriptor or two.
+            self._forget_readiness(channels)
+        else:
+            channels.forget_readiness(len(said) - taken)
+
+    def messages(self, name: str) -> Iterator[Message]:
+        """The notifications of a daemon of the kind `notify`: each taken out when the next is asked for."""
+        listener = self._channels[name].listener
+        if listener is not None:
+            yield from self._messages(name, listener)
+
+    def _messages(self, name: str, listener: Listener) -> Iterator[Message]:
+        uids = {0, os.getuid(), _uid(self._definitions[name])}
+        for _ in range(MOST_MESSAGES):
+            heard = listener.peek()
+            if heard is None:
+                return
+            heard.close()
+            if heard.uid in uids:
+                found = proc.stat(heard.pid)
+                sender = ProcessId(pid=heard.pid, start_time=found.start_time) if found else None
+                yield Message(name=name, sender=sender, assignments=heard.assignments)
+            if (taken := listener.receive()) is not None:
+                taken.close()
+
+    # How it is done.
+
+    def _open(self, name: str, definition: Definition, process: ProcessId | None = None) -> Channels:
+        channels = self._channels.get(name)
+        if channels is not None and process is None and not channels.fit(definition):
+            self.release(name, self._definitions[name])
+            channels = None
+        if channels is None:
+            channels = Channels(self._home.streams, name)
+            channels.open_output(definition, self._held, process)
+            self._channels[name] = channels
+            for key, descriptor in _logs(name, channels):
+                self.fifos[inode(descriptor)] = ""  # nobody's yet
+                self._keeper.hold(descriptor)
+                self._mover.add(key, descriptor, self._log_settings(key, definition))
+        elif self._definitions.get(name) != definition:
+            for key, _ in _logs(name, channels):
+                self._mover.change(key, self._log_settings(key, definition))
+        self._definitions[name] = definition
+        return channels
+
+    def _let_go(self, log: str, descriptor: int) -> None:
+        key = inode(descriptor)
+        self.fifos.pop(key, None)
+        self._keeper.withdraw(descriptor)
+        # The keeper holds it until its last words are moved.
+        self._mover.remove(log, lambda: self._has_moved(key))
+
+    def _has_moved(self, fifo: tuple[int, int]) -> None:
+        """Called by a thread of the mover's, when what was in a FIFO is in its log, and it is closed."""
+        self._moved.append(fifo)
+        os.eventfd_write(self._bell, 1)
+
+    def _log_settings(self, key: str, definition: Definition) -> LogSettings:
+        # Lines may be left in it since the log was stamped.
+        spool = os.path.join(self._home.streams, f"{key}.spool")
+        return LogSettings(
+            path=self._home.log(key),
+            spool=spool if definition.log_timestamps or os.path.exists(spool) else "",
+            size=definition.log_size,
+            keep=definition.log_keep,
+            compress=definition.log_compress,
+            timestamps=definition.log_timestamps,
+        )
+
+    def _hold_readiness(self, channels: Channels) -> None:
+        if channels.ready >= 0:
+            self._keeper.hold(channels.ready)
+        if channels.listener is not None:
+            self._keeper.hold(channels.listener.fileno())
+
+    def _forget_readiness(self, channels: Channels) -> None:
+        listener = -1 if channels.listener is None else channels.listener.fileno()
+        for descriptor in (channels.ready, listener):
+            if descriptor >= 0:
+                self._sources.ignore(descriptor)
+                self._keeper.withdraw(descriptor)
+                self._keeper.drop(inode(descriptor))
+        channels.close_readiness()
+
+
+def _logs(name: str, channels: Channels) -> list[tuple[str, int]]:
+    """The logs of a daemon, each with the FIFO that it comes from."""
+    found = [(name, channels.out), (f"{name}.err", channels.err)]
+    return [(key, descriptor) for key, descriptor in found if descriptor >= 0]
+
+
+def _uid(definition: Definition) -> int:
+    user = definition.user
+    if user is None:
+        return os.getuid()
+    if user.isdigit():
+        return int(user)
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return os.getuid()
