@@ -10,6 +10,8 @@ from numen.keep import backoff
 from numen.keep.definition import SLOWLY, Definition
 from numen.keep.life import Life
 
+pytestmark = pytest.mark.once
+
 WEB = Definition(command=("/srv/web",))
 """The waits grow from 100 ms to 30 s; healthy after a second, forgiven after a minute."""
 

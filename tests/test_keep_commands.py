@@ -13,7 +13,7 @@ import pytest
 
 from numen.cli import completion
 from numen.cli.main import COMMANDS
-from processes import Reaper, Terminal, numen_command, run_numen, wait_for
+from processes import Reaper, Terminal, numen_command, run_numen, unprivileged, wait_for
 
 DEADLINE = 30.0
 
@@ -135,26 +135,64 @@ def test_daemons_that_are_defined_are_started_by_patterns() -> None:
     assert facts("mail")["state"] == "stopped"
 
 
+def test_one_that_runs_is_said_to_be_up_already_and_defined_again_as_it_is() -> None:
+    pid = start("web")
+
+    assert numen("start", "web") == f"web is up already: pid {pid}\n"
+    assert numen("start", "--name", "web", *SLEEPER) == f"web is up already: pid {pid}\n"
+    said = refused(8, "start", "--name", "web", "--nice", "3", "--", "sleep", "2000")
+    assert f"with another command, nice; it is running, pid {pid}; numen start web" in said
+    assert facts("web")["pid"] == pid
+
+
+def test_a_name_that_is_taken_is_refused_before_the_supervisor_is_started() -> None:
+    start("web")
+    numen("shutdown")
+
+    refused(8, "start", "--name", "web", "--", "sleep", "2000")
+
+    assert "no supervisor runs" in refused(7, "stop", "web")
+
+
+def test_a_command_without_two_dashes_is_told_with_them() -> None:
+    said = refused(6, "start", "sleep", "1000")
+    assert "there is no daemon 'sleep'; to define one: numen start -- sleep 1000" in said
+    assert "numen start -- python3 -m http.server" in refused(2, "start", "python3", "-m", "http.server")
+    assert refused(6, "start", "zz*") == "numen start: no daemon matches 'zz*'\n"
+    start("web")
+    assert "did you mean --quiet?" in refused(2, "start", "web", "--quite")
+
+
+def test_a_kind_of_readiness_that_cannot_be_kept_is_not_offered() -> None:
+    assert refused(2, "start", "--ready", "foo", *SLEEPER).endswith("notify, and fd:N with N above 2\n")
+
+
 # Orders
 
 
 def test_each_order_tells_what_it_did_and_ends_with_0() -> None:
-    start("web")
+    start("web", "--", "sh", "-c", "echo here; trap : HUP; while :; do sleep 0.05; done")
 
-    assert numen("reload", "web", status=0).startswith("web ")
-    wait_for(lambda: facts("web")["restarts"] == 1, DEADLINE, "the restart after a SIGHUP that ended it")
-    numen("wait", "web")
+    assert numen("reload", "web").startswith("web ")
     before = facts("web")["pid"]
     assert numen("restart", "web").startswith("web is up: pid ")
     assert facts("web")["pid"] != before
     assert numen("signal", "CONT", "web").startswith("web ")
-    assert numen("disable", "web").startswith("web ")
+    assert numen("disable", "web").endswith(" (it runs on)\n")
     assert facts("web")["start"] is False
     assert numen("enable", "web").startswith("web ")
     assert facts("web")["start"] is True
     assert numen("stop", "web") == "web is stopped\n"
-    assert numen("remove", "web") == "web is removed\n"
+    log = Path(os.environ["NUMEN_HOME"], "log", "web.log")
+    assert numen("remove", "web") == f"web is removed; its log stays: {log}\n"
     assert numen("status") == "no daemon is defined; numen start defines one\n"
+
+
+def test_one_that_would_end_by_a_reload_is_not_sent_the_signal() -> None:
+    pid = start("web")
+
+    assert "does not handle SIGHUP" in refused(10, "reload", "web")
+    assert facts("web")["pid"] == pid
 
 
 def test_quiet_orders_say_nothing() -> None:
@@ -190,11 +228,13 @@ def test_of_several_daemons_the_highest_exit_status_counts() -> None:
 def test_for_a_name_that_nobody_has_nothing_is_done() -> None:
     pid = start("web")
 
-    assert "there is no daemon 'wbe'" in refused(6, "stop", "web", "wbe")
+    assert "there is no daemon 'wbe'; did you mean web?; nothing was done" in refused(6, "stop", "web", "wbe")
+    assert refused(6, "stop", "zz*") == "numen stop: no daemon matches 'zz*'\n"
     assert facts("web")["pid"] == pid
+    assert "did you mean web?" in refused(4, "status", "wbe")
 
 
-@pytest.mark.parametrize("command", ["stop", "restart", "reload", "remove", "enable", "disable", "wait"])
+@pytest.mark.parametrize("command", ["stop", "restart", "reload", "remove", "enable", "disable", "wait", "describe"])
 def test_an_order_wants_names(command: str) -> None:
     assert "'*' for all" in refused(2, command)
 
@@ -204,7 +244,15 @@ def test_where_no_supervisor_runs_that_is_said_with_7(command: str) -> None:
     assert "no supervisor runs" in refused(7, command, *([] if command == "events" else ["web"]))
 
 
-@pytest.mark.parametrize(("words", "said"), [((), "which signal"), (("HUP",), "whom?"), (("NO", "web"), "no signal")])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "which signal"),
+        (("HUP",), "whom?"),
+        (("NO", "web"), "no signal"),
+        (("web", "HUP"), "did you mean: numen signal HUP web?"),
+    ],
+)
 def test_a_signal_wants_its_name_and_whom(words: tuple[str, ...], said: str) -> None:
     assert said in refused(2, "signal", *words)
 
@@ -299,13 +347,36 @@ def test_describe_tells_everything() -> None:
 
     printed, told = numen("describe", "web"), json.loads(numen("describe", "--json", "web"))
 
-    for words in ("web is running", str(pid), "sleep 1000", "nice", "web.toml", "web.log", "is brought back"):
+    for words in (
+        "web is running",
+        str(pid),
+        "sleep 1000",
+        "nice",
+        "web.toml",
+        "web.log",
+        "starts with the supervisor  yes",
+    ):
         assert words in printed
     assert told["daemon"]["pid"] == pid
     assert told["definition"]["nice"] == 3
     assert told["processes"] == [pid]
-    assert "one name" in refused(2, "describe")
     assert "no daemon 'x'" in refused(6, "describe", "x")
+
+
+def test_several_are_described_and_the_supervisor_itself() -> None:
+    start("web")
+    run_numen("start", "--quiet", "--name", "worker", "--restart", "never", *CRASHER)
+
+    first, second = numen("describe", "w*").split("\n\n")
+    assert first.startswith("web is running\n")
+    assert second.startswith("worker has failed\n")
+    assert [json.loads(line)["daemon"]["name"] for line in numen("describe", "--json", "*").splitlines()] == [
+        "web",
+        "worker",
+    ]
+    printed = numen("describe", "numen")
+    assert printed.startswith(f"the supervisor is running\n  pid      {supervisor_pid()}\n")
+    assert json.loads(numen("describe", "--json", "numen"))["pid"] == supervisor_pid()
 
 
 # Waiting, events, logs
@@ -321,11 +392,36 @@ def test_wait_ends_when_it_is_so_and_in_time() -> None:
     assert "'up' is none of running, stopped" in refused(2, "wait", "--for", "up", "web")
 
 
+def test_one_that_will_not_run_is_not_waited_for() -> None:
+    run_numen("start", "--quiet", "--name", "dies", "--give-up", "1/10s", *CRASHER)
+    run_numen("start", "--quiet", "--name", "ends", "--restart", "never", "--", "true")
+    wait_for(lambda: facts("dies")["state"] == "failed", DEADLINE, "the end of all tries")
+
+    assert refused(9, "wait", "dies").startswith("numen wait: dies has failed: exit status 3; ")
+    assert refused(9, "wait", "ends").startswith("numen wait: ends has exited: exit status 0; ")
+    assert numen("wait", "--for", "stopped", "dies", "ends").count("\n") == 2
+
+
+def test_a_wait_names_those_that_it_was_in_vain_for_and_without_time_looks_once() -> None:
+    pid = start("web")
+    start("rests")
+    numen("stop", "rests")
+
+    done = run_numen("wait", "--timeout", "100ms", "*")
+    assert (done.returncode, done.stdout) == (124, f"web is up: pid {pid}\n")
+    assert done.stderr == "numen wait: not running within 100ms: rests\n"
+    assert numen("wait", "--timeout", "0", "web") == f"web is up: pid {pid}\n"
+    assert "not running within 0ms: rests" in refused(124, "wait", "--timeout", "0", "rests")
+    refused(124, "wait", "--timeout", "1us", "rests")
+
+
 def test_events_are_told_and_followed(reaper: Reaper) -> None:
     start("web")
 
     kinds = [line.split()[3] for line in numen("events", "web").splitlines()]
-    assert (kinds[0], kinds[-1]) == ("starting", "running")
+    assert (kinds[0], kinds[-1]) == ("defined", "running")
+    assert [line.split()[3] for line in numen("events", "-n", "1").splitlines()] == kinds[-1:]
+    assert numen("events", "-n", "0") == ""
     process = reaper.start([numen_command(), "events", "--follow", "--json"], stdout=subprocess.PIPE)
     assert process.stdout is not None
     told = [json.loads(process.stdout.readline()) for _ in kinds]
@@ -410,6 +506,19 @@ def test_what_a_daemon_writes_cannot_command_a_terminal_but_is_whole_in_a_pipe()
     assert numen("logs", "web") == "\x1b[2Jx\n"
 
 
+def test_a_daemon_that_is_kept_is_not_asked_for_as_one_that_was_detached(reaper: Reaper) -> None:
+    name = f"kept-{os.getpid()}"
+    pid = start(name)
+
+    done = run_numen("detach", "--status", name)
+    assert (done.returncode, done.stderr) == (3, "")
+    assert f"it is kept by the supervisor: numen status {name}" in done.stdout
+    assert f"numen stop {name}" in refused(7, "detach", "--stop", name)
+    assert f"numen signal HUP {name}" in refused(7, "detach", "--signal", "HUP", name)
+    assert facts(name)["pid"] == pid
+    assert numen("audit", name, "--fail-on", "never").startswith(f"sleep: pid {pid}\n")
+
+
 # The supervisor
 
 
@@ -442,6 +551,33 @@ def test_daemons_that_are_left_run_on_and_are_taken_back() -> None:
     assert (told["state"], told["pid"], done.returncode) == ("running", pid, 0)
     numen("supervisor")
     assert (facts("web")["pid"], facts("web")["restarts"]) == (pid, 0)
+
+
+def test_without_a_supervisor_what_runs_on_is_not_said_to_be_gone() -> None:
+    pid = start("web")
+    run_numen("start", "--quiet", "--name", "dies", "--restart", "never", *CRASHER)
+    numen("shutdown", "--leave")
+
+    said = refused(1, "shutdown")
+    assert said == (
+        f"numen shutdown: no supervisor runs, but a daemon runs on: web (pid {pid});"
+        " to end them: numen supervisor && numen shutdown\n"
+    )
+    assert "`numen supervisor` takes it back, then stop it" in refused(7, "stop", "web")
+    told = json.loads(run_numen("status", "--json").stdout)
+    assert [(one["name"], one["state"]) for one in told] == [("dies", "failed"), ("web", "running")]
+    numen("supervisor")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's directory is needed")
+def test_another_users_supervisor_is_told_as_such(public_path: Path) -> None:
+    theirs = public_path / "theirs"
+    assert run_numen("status", env={"NUMEN_HOME": str(theirs)}).returncode == 0
+    os.chown(theirs / "run" / "supervisor", unprivileged().uid, -1)
+
+    said = refused(4, "stop", "web", env={"NUMEN_HOME": str(theirs)})
+
+    assert said.startswith(f"numen stop: this supervisor belongs to {unprivileged().name}; ")
 
 
 def supervisor_pid() -> int:

@@ -36,7 +36,8 @@ MODULES_OF_NUMEN = 25
 @pytest.fixture
 def supervisor() -> Iterator[None]:
     """A supervisor that keeps one daemon."""
-    assert run_numen("start", "--quiet", "--name", "web", "--", "sleep", "1000").returncode == 0
+    command = ("sh", "-c", "trap : HUP; while :; do sleep 1; done")
+    assert run_numen("start", "--quiet", "--name", "web", "--", *command).returncode == 0
     yield
     assert run_numen("shutdown", "--quiet").returncode == 0
 

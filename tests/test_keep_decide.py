@@ -41,6 +41,8 @@ from numen.keep.life import (
     TimeCame,
 )
 
+pytestmark = pytest.mark.once
+
 TERM, CONT, KILL, HUP = (int(one) for one in (signal.SIGTERM, signal.SIGCONT, signal.SIGKILL, signal.SIGHUP))
 
 MAIN = ProcessId(pid=10, start_time=1)

@@ -15,6 +15,8 @@ from numen.keep.definition import CLEAN_ENDINGS, Definition
 from numen.keep.keys import BY_NAME, GROUPS, KEYS, Key, check, default, from_table, to_table
 from numen.keep.kinds import LONGEST
 
+pytestmark = pytest.mark.once
+
 COMMAND = ["/usr/bin/true"]
 TERM, HUP, USR1, INT, KILL = 15, 1, 10, 2, 9
 
@@ -212,7 +214,6 @@ def test_a_definition_without_a_command_is_none() -> None:
     ("name", "written", "value"),
     [
         ("umask", "077", 0o77),
-        ("umask", 0o22, 0o22),
         ("ready_timeout", 2, 2.0),
         ("ready_timeout", "1h30m", 5400.0),
         ("ready_timeout", 0.25, 0.25),
@@ -265,7 +266,8 @@ def test_what_people_write_means_what_they_mean(name: str, written: object, valu
         ("directory", ""),
         ("umask", "0o22"),
         ("umask", "1000"),
-        ("umask", 512),
+        ("umask", 0o22),
+        ("umask", 22),
         ("umask", True),
         ("user", ""),
         ("user", -1),

@@ -14,6 +14,8 @@ from numen.keep.logs.reading import read
 from numen.keep.logs.settings import LogSettings
 from numen.kernel.pipes import Look, waiting_bytes
 
+pytestmark = pytest.mark.once
+
 CALLS = ("splice", "pwrite", "ftruncate", "rename", "unlink", "open")
 """What changes a file; the process ends at one of these."""
 

@@ -112,7 +112,10 @@ def test_what_a_gone_daemon_wrote_is_moved_before_its_fifo_is_closed(tmp_path: P
         moving.write(b"last words\n")
         gone = threading.Event()
         moving.mover.remove("web", gone.set)
+        assert moving.mover.flush("web", 30)
+        assert moving.path.read_bytes() == b"last words\n"
         assert gone.wait(30)
+        assert moving.mover.flush("web", 0), "there is nothing left to wait for"
         assert moving.path.read_bytes() == b"last words\n"
 
         os.unlink(moving.fifo())

@@ -14,6 +14,8 @@ from numen.keep.logs.losing import Fault
 from numen.keep.logs.settings import Lost
 from numen.keep.logs.stamping import LENGTH, stamp, stamp_of, stamped, unstamped_length
 
+pytestmark = pytest.mark.once
+
 TEXT = st.lists(st.sampled_from([b"\n", b"x", b"line", b"\0\xff", b"y" * 40]), max_size=40).map(b"".join)
 
 

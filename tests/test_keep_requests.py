@@ -10,6 +10,8 @@ from numen.keep.definition import Definition
 from numen.keep.life import RESTING, Ending, Life, ProcessId, State
 from numen.keep.requests import Asked, Kind, Outcome, answer
 
+pytestmark = pytest.mark.once
+
 WEB = Definition(command=("/srv/web",))
 TOLD = WEB.replace(ready="notify", ready_timeout=30.0)
 

@@ -26,6 +26,8 @@ from planted_bugs import BUGS, Bug
 from simulated_kernel import KEEPER, SUPERVISOR, Program, SimulatedKernel, World
 from simulated_life import BOTH, Script, play
 
+pytestmark = pytest.mark.once
+
 SEEDS = 40
 """So many lives in each test; each has some twenty-five runs of daemons and six hundred numbered calls."""
 

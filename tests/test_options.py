@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from numen import errors
 from numen.cli.detach import TABLE
+from numen.cli.main import COMMANDS
 from numen.cli.options import Option, read_quickly, split, whole_number
 from numen.errors import BadOption
 from processes import environment, numen_command, run_numen
@@ -172,6 +173,33 @@ def test_help_needs_no_terminal_and_is_no_failure() -> None:
         done = run_numen(*arguments)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("usage: numen")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("strat",), "'strat' is no command; did you mean start?\nnumen --help lists them"),
+        (("ls",), "did you mean status?"),
+        (("kill",), "did you mean signal?"),
+        (("xyzzy",), "'xyzzy' is no command\n"),
+        (("start", "--nmae", "web"), "there is no option --nmae; did you mean --name?"),
+        (("detach", "--nmae=web", "--", "true"), "there is no option --nmae; did you mean --name?"),
+    ],
+)
+def test_who_has_mistyped_a_word_is_told_what_he_may_have_meant(arguments: tuple[str, ...], words: str) -> None:
+    assert words in run_numen(*arguments).stderr
+
+
+def test_help_for_a_command_is_that_commands() -> None:
+    assert run_numen("help", "detach").stdout == run_numen("detach", "--help").stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_line_of_help_is_wider_than_a_terminal(command: str) -> None:
+    lines = run_numen("help", command, env={"COLUMNS": "80"}).stdout.splitlines()
+
+    prose = [line for line in lines if "numen " not in line]
+    assert [line for line in prose if len(line) > 80] == []
 
 
 def test_the_version_is_told() -> None:

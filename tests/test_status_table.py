@@ -13,7 +13,7 @@ from numen.cli import kept, kept_table
 from numen.keep.life import State
 
 NOW = 1_000_000.0
-STATES = [state.value for state in State]
+STATES = [*(state.value for state in State), kept.UNUSABLE]
 
 
 def facts(**changes: Any) -> dict[str, Any]:
@@ -44,8 +44,8 @@ def facts(**changes: Any) -> dict[str, Any]:
         ({}, ""),
         ({"status": "serving 3"}, "serving 3"),
         ({"restarts": 2, "ending": "signal SIGSEGV"}, "restarted after signal SIGSEGV"),
-        ({"state": "starting", "awaited": "its first 200 ms", "due": NOW + 0.2}, "is alive for 200 ms"),
-        ({"state": "starting", "awaited": "its spawn"}, "its spawn"),
+        ({"state": "starting", "awaited": "its first 200 ms", "due": NOW + 0.2}, "must live 200 ms"),
+        ({"state": "starting", "awaited": "being spawned"}, "being spawned"),
         (
             {"state": "starting", "ready": "notify", "awaited": "not ready in time", "due": NOW + 30},
             "waits for READY=1, ended in 30s",
@@ -65,6 +65,10 @@ def facts(**changes: Any) -> dict[str, Any]:
             "exit status 3; next try in 2.5s",
         ),
         (
+            {"state": "backoff", "ending": "exit status 3", "awaited": "next try", "due": NOW - 1},
+            "exit status 3; next try now",
+        ),
+        (
             {"state": "failed", "ending": "exit status 3", "reason": "5 restarts within 10m"},
             "exit status 3; 5 restarts within 10m",
         ),
@@ -72,7 +76,7 @@ def facts(**changes: Any) -> dict[str, Any]:
             {"state": "exited", "ending": "exit status 0", "reason": "restart is never"},
             "exit status 0; restart is never",
         ),
-        ({"state": "stopped", "wanted": False}, "stop by ann (pid 7)"),
+        ({"state": "stopped", "wanted": False}, "stopped by ann"),
         ({"state": "stopped", "wanted": False, "by": ""}, ""),
         ({"state": "stopped", "wanted": True}, ""),
     ],

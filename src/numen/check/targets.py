@@ -53,13 +53,26 @@ def by_pid(pid: int) -> Target:
 
 
 def by_name(name: str) -> Target:
-    """The instance of a name, or of a pidfile where there is a slash in it. Raises NotRunning, BadOption."""
+    """The instance of a name, or of a pidfile where there is a slash in it; else the daemon that is kept under it.
+
+    Raises NotRunning, BadOption.
+    """
     instance = Instance.find(name)
     pid = instance.pid
+    if pid is None and (kept := _kept(name)):
+        return Target(pid=_topmost(kept, ""))
     if pid is None:
         hint = "name a unit with --unit, a pidfile with --pidfile, any process by its pid"
         raise NotRunning(f"cannot audit {name}: no daemon of that name runs; {hint}")
     return Target(pid=pid, pidfile=instance.path)
+
+
+def _kept(name: str) -> dict[int, Stat]:
+    """The living processes of a daemon that the supervisor has started: the name stands in their environment."""
+    mark = os.fsencode(f"NUMEN_NAME={name}")
+    everybody = proc.processes()
+    alive = {pid: one for pid, one in everybody.items() if one.state not in proc.DEAD_STATES}
+    return {pid: one for pid, one in alive.items() if mark in (proc.read(f"/proc/{pid}/environ") or b"").split(b"\0")}
 
 
 def by_pidfile(path: str) -> Target:

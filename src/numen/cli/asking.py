@@ -31,6 +31,12 @@ class AlreadyDefined(errors.DaemonError):
     exit_status = 8
 
 
+class NotHandled(errors.DaemonError):
+    """The daemon does not handle the signal, and would end by it; it has not been sent."""
+
+    exit_status = 10
+
+
 class Superseded(errors.DaemonError):
     """Somebody else asked for the opposite before it was done."""
 
@@ -51,20 +57,22 @@ KINDS = {
     "BadValue": errors.BadOption,
     "Ending": Ending,
     "NoSuchDaemon": errors.Unusable,
+    "NotHandled": NotHandled,
     "NotReadyInTime": errors.NotReadyInTime,
     "NotRunning": errors.NotRunning,
+    "NotPermitted": errors.NoPermission,
     "NotStarted": errors.DiedBeforeReady,
     "Superseded": Superseded,
+    "Unusable": errors.Unusable,
 }
 """The class for each error of the interface; the others are failures with no class of their own."""
 
 
 def connect() -> Connection:
     """Connect to the supervisor; wait for one that has just been killed to be back. Raises NoSupervisor."""
-    from ..settings.places import control_path
     from ..wire import client
 
-    path, deadline = control_path(), time.monotonic() + PATIENCE
+    path, deadline = _control_path(), time.monotonic() + PATIENCE
     has_called = False
     while True:
         try:
@@ -84,15 +92,39 @@ def connect() -> Connection:
 
 def start_supervisor() -> None:
     """Start the supervisor where none runs. Raises DaemonError."""
-    from ..settings.places import control_path
     from ..wire import client
 
     try:
-        client.connect(control_path()).close()
+        client.connect(_control_path()).close()
     except errors.NotRunning:
         from ..keep.house import open_house
 
         open_house()
+
+
+def _control_path() -> str:
+    """Where the supervisor takes requests. Raises NoPermission where that is another user's."""
+    import os
+
+    from ..settings.places import control_path
+
+    try:
+        return control_path()
+    except errors.Unusable as error:
+        try:
+            owner = os.lstat(error.values.get("path", "")).st_uid
+        except OSError:
+            raise error from None
+        if owner == os.geteuid():
+            raise
+        import pwd
+
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = f"uid {owner}"
+        said = f"this supervisor belongs to {name}; ask as {name}, or have your own: another NUMEN_HOME, or none"
+        raise errors.NoPermission(said) from error
 
 
 def wait_for_end() -> None:
@@ -184,7 +216,10 @@ def _in_words(name: str, said: dict[str, Any]) -> str:
     message = said.get("message", "")
     match name:
         case "NoSuchDaemon":
-            return f"there is no daemon {said.get('name')!r}"
+            from .kept import defined
+            from .words import no_daemon
+
+            return no_daemon(str(said.get("name")), defined())
         case "AlreadyDefined":
             return f"{said.get('name')} is defined already; --replace replaces its definition"
         case "BadDefinition":

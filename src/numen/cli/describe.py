@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 
-from ..errors import BadOption
+from ..settings.names import OWN_NAME
 from . import asking, kept
 from .main import say
 from .options import Option, Table
-from .words import read_mixed
+from .outcomes import check_named
+from .words import is_pattern, read_mixed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,33 +19,63 @@ if TYPE_CHECKING:
 
 TABLE = Table(
     command="describe",
-    usage=("numen describe [--json] NAME",),
-    description="Say everything about one daemon: how it stands, its processes, its definition, its files.",
+    usage=("numen describe [--json] NAME...",),
+    description="Say everything about daemons: how they stand, their processes, their definitions, their files.\n"
+    "A name may be a shell pattern: 'web-*'; numen is the supervisor itself.",
     epilog="""examples:
   numen describe web
-  numen describe --json web
+  numen describe --json 'worker-*'
+  numen describe numen
 
 exit statuses: 0 done, 1 the system failed, 2 bad option, 4 no permission, 6 no such daemon, 7 no supervisor runs""",
-    options=(Option(flags=("--json",), help="print facts as JSON"),),
+    options=(Option(flags=("--json",), help="print facts as JSON, a line for each daemon"),),
 )
+
+STANDS = {"failed": "has failed", "exited": "has exited", "backoff": "waits for its next try"}
+"""How a daemon stands, where that is not said with `is`."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run `numen describe`; the exit status. Raises DaemonError."""
     values, names = read_mixed(TABLE, arguments)
-    if len(names) != 1:
-        raise BadOption("describe whom? Write one name: numen describe web")
-    said = asking.ask("Describe", {"name": names[0]})
-    facts = kept.with_usage(said["daemon"])
-    if values["json"]:
-        say(json.dumps({**said, "daemon": kept.as_json(facts)}))
-    else:
-        say("\n".join(_lines(said, facts)))
+    check_named("describe", names)
+    if names == [OWN_NAME]:
+        return _describe_supervisor(as_json=values["json"])
+    is_first = True
+    for name in _meant(names):
+        said = asking.ask("Describe", {"name": name})
+        facts = kept.with_usage(said["daemon"])
+        if values["json"]:
+            say(json.dumps({**said, "daemon": kept.as_json(facts)}))
+        else:
+            say(("" if is_first else "\n") + "\n".join(_lines(said, facts)))
+        is_first = False
+    return 0
+
+
+def _meant(names: Sequence[str]) -> Sequence[str]:
+    """The names that are meant; one that is no pattern is asked for as it is."""
+    if len(names) == 1 and not is_pattern(names[0]):
+        return names
+    return [one["name"] for one in asking.ask("Status", {"names": list(names)})["daemons"]]
+
+
+def _describe_supervisor(*, as_json: bool) -> int:
+    """What the supervisor is, and where it keeps things."""
+    about = asking.ask("About")
+    if as_json:
+        say(json.dumps(about))
+        return 0
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(about["since"]))
+    rows = [("pid", str(about["pid"])), ("keeper", f"pid {about['keeper']}"), ("since", since)]
+    say("\n".join(["the supervisor is running", *_columns([*rows, ("version", about["version"])]), "files"]))
+    say("\n".join(_columns(sorted(about["home"].items()))))
     return 0
 
 
 def _lines(said: dict[str, Any], facts: dict[str, Any]) -> Iterator[str]:
-    yield f"{facts['name']} is {facts['state']}"
+    state = facts["state"]
+    yield f"{facts['name']} {STANDS.get(state, f'is {state}')}"
     yield from _columns([(word, text) for word, text in _standing(facts) if text])
     if said["processes"]:
         yield "processes"
@@ -72,8 +103,9 @@ def _standing(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "says", facts["status"]
     yield "ready by", facts["ready"]
     yield "wanted", f"{'yes' if facts['wanted'] else 'no'}{', asked for by ' + facts['by'] if facts['by'] else ''}"
-    yield "at boot", "is brought back" if facts["start"] else "is not brought back"
-    yield "restarts", f"{facts['restarts']}, {facts['failures']} of the last runs in a row were short"
+    yield "starts with the supervisor", "yes" if facts["start"] else "no"
+    if facts["restarts"] or facts["failures"]:
+        yield "restarts", f"{facts['restarts']}, {facts['failures']} of the last runs in a row were short"
     yield "last end", facts["ending"] or ""
     yield "run", facts["invocation"]
 

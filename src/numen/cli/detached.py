@@ -7,6 +7,7 @@ import os
 import time
 
 from ..become.instance import Instance, all_instances, uptime
+from ..errors import NotRunning
 from ..settings.durations import format_duration
 from ..settings.signals import DEFAULT_SCHEDULE, parse_schedule
 from .main import say
@@ -27,14 +28,29 @@ def run(asked: str, values: dict[str, Any]) -> int:
         return _list(as_json=values["json"])
     if asked == "signal":
         number, name = values["signal"]
-        Instance.find(name).signal(number)
+        instance = Instance.find(name)
+        _check_not_kept(instance, f"numen signal {number.name.removeprefix('SIG')} {name}")
+        instance.signal(number)
         if not values["quiet"]:
             say(f"sent {number.name} to {name}")
         return 0
     instance = Instance.find(values[asked])
     if asked == "status":
         return _status(instance, values)
+    _check_not_kept(instance, f"numen stop {instance.name}")
     return _stop(instance, values)
+
+
+def _check_not_kept(instance: Instance, instead: str) -> None:
+    """Raise NotRunning for a daemon that is kept: who asks for it here would take it for ended."""
+    if instance.pid is None and _is_kept(instance.name):
+        raise NotRunning(f"{instance.name} has not been detached: it is kept by the supervisor; {instead}")
+
+
+def _is_kept(name: str) -> bool:
+    from . import kept
+
+    return "/" not in name and (name in kept.defined() or name in kept.left_running())
 
 
 def _facts(instance: Instance) -> dict[str, Any]:
@@ -73,6 +89,8 @@ def _details(facts: dict[str, Any]) -> list[str]:
 
 
 def _hint(name: str) -> str:
+    if _is_kept(name):
+        return f" as one that was detached; it is kept by the supervisor: numen status {name}"
     is_file = "/" not in name and os.path.exists(name)
     return f"; there is a file of that name here: for a pidfile write ./{name}" if is_file else ""
 

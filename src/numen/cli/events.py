@@ -7,7 +7,7 @@ import time
 
 from ..become.tail import printable
 from . import asking
-from .options import Option, Table
+from .options import Option, Table, whole_number
 from .streaming import print_all
 from .words import read_mixed
 
@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
+
+MOST_LINES = 10**6
 
 TABLE = Table(
     command="events",
@@ -24,11 +26,18 @@ TABLE = Table(
     epilog="""examples:
   numen events
   numen events --follow web 'worker-*'
+  numen events --lines 10
   numen events --json --follow
 
 exit statuses: 0 done, 1 the system failed, 2 bad option, 4 no permission, 6 no such daemon, 7 no supervisor runs,
 130 interrupted by Ctrl-C""",
     options=(
+        Option(
+            flags=("--lines", "-n"),
+            metavar=("N",),
+            convert=whole_number(0, MOST_LINES),
+            help="just the last N; with --follow, before what comes",
+        ),
         Option(flags=("--follow", "-f"), help="go on, and say what happens from now on"),
         Option(flags=("--json",), help="print facts as JSON, a line for each event"),
     ),
@@ -39,19 +48,24 @@ def run(arguments: Sequence[str]) -> int:
     """Run `numen events`; the exit status. Raises DaemonError."""
     values, names = read_mixed(TABLE, arguments)
     form = json.dumps if values["json"] else in_words
-    return print_all(form(event) for event in _events(names, is_followed=values["follow"]))
+    return print_all(form(event) for event in _events(names, values["lines"], is_followed=values["follow"]))
 
 
-def _events(names: Sequence[str], *, is_followed: bool) -> Iterator[dict[str, Any]]:
+def _events(names: Sequence[str], lines: int | None, *, is_followed: bool) -> Iterator[dict[str, Any]]:
     if not is_followed:
-        yield from asking.ask("Events", {"names": list(names)})["events"]
+        yield from _last(lines, asking.ask("Events", {"names": list(names)})["events"])
         return
     last = 0.0
     for reply in asking.follow("Events", {"names": list(names), "follow": True}):
         # A new supervisor may tell some of them again.
         new = [event for event in reply["events"] if event["time"] > last]
         last = max([last, *(event["time"] for event in new)])
-        yield from new
+        yield from _last(lines, new)
+        lines = None
+
+
+def _last(lines: int | None, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return events if lines is None else events[len(events) - min(lines, len(events)) :]
 
 
 def in_words(event: dict[str, Any]) -> str:

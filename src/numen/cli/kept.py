@@ -21,7 +21,7 @@ FACTS = (
 """What is told of a daemon as JSON, in this order; null where it does not arise."""
 
 RUNNING, STARTING, STOPPING, BACKOFF, STOPPED = "running", "starting", "stopping", "backoff", "stopped"
-EXITED, FAILED = "exited", "failed"
+EXITED, FAILED, UNUSABLE = "exited", "failed", "unusable"
 
 LSB_RUNNING, LSB_DEAD, LSB_NOT_RUNNING, LSB_UNKNOWN = 0, 1, 3, 4
 """Exit statuses of `status`, as the Linux Standard Base has them."""
@@ -34,6 +34,7 @@ STATUSES = {
     EXITED: LSB_NOT_RUNNING,
     BACKOFF: LSB_DEAD,
     FAILED: LSB_DEAD,
+    UNUSABLE: LSB_DEAD,
 }
 
 WORST = (LSB_RUNNING, LSB_NOT_RUNNING, LSB_DEAD, LSB_UNKNOWN)
@@ -76,13 +77,21 @@ def without_supervisor(names: Sequence[str]) -> tuple[list[dict[str, Any]], list
         from ..settings.names import matching
 
         known, unknown = matching(names, known)
-    left = _left_running()
+    left = left_behind()
     resting = {"state": STOPPED, "reason": "no supervisor runs"}
     return [{"name": name, **left.get(name, resting)} for name in known], unknown
 
 
-def _left_running() -> dict[str, dict[str, Any]]:
-    """The daemons that run on after their supervisor has ended (numen shutdown --leave), from what it wrote down."""
+def left_running() -> dict[str, int]:
+    """The pids of the daemons that run on where no supervisor runs, by their names."""
+    return {name: one["pid"] for name, one in sorted(left_behind().items()) if one["state"] == RUNNING}
+
+
+def left_behind() -> dict[str, dict[str, Any]]:
+    """The daemons that run on after their supervisor has ended (numen shutdown --leave), from what it wrote down.
+
+    Also those that did not run then though they were to: no supervisor will try them.
+    """
     from ..keep.journal import Journal
     from ..kernel import proc
     from ..settings.places import state_directory
@@ -101,9 +110,11 @@ def _left_running() -> dict[str, dict[str, Any]]:
     for name, life in lives.items() if boot == here else ():
         process: dict[str, int] = life.get("process") or {}
         seen = proc.stat(process["pid"]) if process and life.get("ended_at") is None else None
+        told = {"since": life.get("since"), "restarts": life.get("restarts", 0), "invocation": life.get("invocation")}
         if seen is not None and seen.start_time == process["start_time"] and seen.state not in proc.DEAD_STATES:
-            told = {"since": life.get("since"), "restarts": life.get("restarts", 0), "invocation": life["invocation"]}
             found[name] = {"state": RUNNING, **process, **told, "status": "no supervisor runs: it runs on"}
+        elif life.get("state") in (BACKOFF, FAILED, EXITED):
+            found[name] = {"state": life["state"], **told, "reason": "no supervisor runs"}
     return found
 
 
@@ -127,7 +138,7 @@ def with_usage(daemon: dict[str, Any], before: dict[str, Any] | None = None) -> 
         seconds, over = seconds - before["cpu_seconds"], now - before["read_at"]
     cpu = max(0.0, seconds / over) if over > 0 else 0.0
     read = {"cpu": round(cpu, 4), "cpu_seconds": found.cpu, "memory": found.memory, "processes": found.processes}
-    return facts | read | {"read_at": now}
+    return facts | read | {"read_at": now, "is_suspended": found.is_suspended}
 
 
 def as_json(facts: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +160,8 @@ def why(facts: dict[str, Any], now: float | None = None) -> str:
     match facts["state"]:
         case "running":
             ended = f"restarted after {facts['ending']}" if facts["restarts"] and facts["ending"] else ""
-            parts = [facts["status"], ended]
+            continues = f"is suspended by a signal; numen signal CONT {facts['name']} continues it"
+            parts = [continues if facts.get("is_suspended") else "", facts["status"], ended]
         case "starting":
             parts = [_awaited(facts, now), facts["status"]]
         case "stopping":
@@ -159,7 +171,9 @@ def why(facts: dict[str, Any], now: float | None = None) -> str:
         case "exited" | "failed":
             parts = [facts["ending"], facts["reason"]]
         case _:
-            parts = [facts["reason"] or (f"stop by {facts['by']}" if facts["by"] and not facts["wanted"] else "")]
+            # Not by its pid: the command has ended, and nobody can look it up.
+            who = facts["by"].partition(" (pid ")[0] if facts["by"] and not facts["wanted"] else ""
+            parts = [facts["reason"] or (f"stopped by {who}" if who else "")]
     return "; ".join(one for one in parts if one)
 
 
@@ -171,12 +185,12 @@ def _cause(facts: dict[str, Any]) -> str:
     return str(facts["reason"])
 
 
-_WAITS = {"exec": "is alive for 200 ms", "notify": "waits for READY=1"}
+_WAITS = {"exec": "must live 200 ms", "notify": "waits for READY=1"}
 
 
 def _awaited(facts: dict[str, Any], now: float | None) -> str:
     awaited = facts["awaited"] or ""
-    if facts["state"] == STARTING and awaited != "its spawn":
+    if facts["state"] == STARTING and awaited != "being spawned":
         awaited = _WAITS.get(facts["ready"], f"waits for a newline on {facts['ready']}")
         if facts["ready"] == "exec":
             return awaited
@@ -186,4 +200,4 @@ def _awaited(facts: dict[str, Any], now: float | None) -> str:
     from ..settings.durations import format_duration
 
     left = max(0.0, facts["due"] - (time.time() if now is None else now))
-    return f"{awaited} in {format_duration(round(left, 1))}"
+    return f"{awaited} in {format_duration(round(left, 1))}" if left >= 0.05 else f"{awaited} now"

@@ -40,6 +40,7 @@ STYLES = {
     "stopping": "36",
     "backoff": "33",
     "failed": "1;31",
+    "unusable": "1;31",
     "stopped": DIM,
     "exited": DIM,
 }

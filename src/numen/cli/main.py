@@ -37,6 +37,16 @@ COMMANDS = {
 }
 """Each is the module of that name in this package, with a function run(arguments)."""
 
+OTHER_WORDS = {
+    "list": "status",
+    "ls": "status",
+    "ps": "status",
+    "kill": "signal",
+    "delete": "remove",
+    "rm": "remove",
+}
+"""What is called otherwise elsewhere."""
+
 USAGE = """usage: numen COMMAND [ARGUMENTS...]
        numen COMMAND --help
 
@@ -58,11 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         say(f"numen {__version__}")
         return 0
+    if argv[:1] == ["help"] and argv[1:2] and argv[1] in COMMANDS:
+        argv = [argv[1], "--help"]
     if argv[:1] in (["--help"], ["-h"], ["help"]):
         say(_usage())
         return 0
     if not argv or argv[0] not in COMMANDS:
-        complain(f"numen: {argv[0]!r} is no command\n\n{_usage()}" if argv else _usage())
+        complain(_no_command(argv[0]) if argv else _usage())
         return BAD_OPTION
     return _run(argv[0], argv[1:])
 
@@ -84,8 +96,16 @@ def command() -> NoReturn:
 
 
 def _usage() -> str:
-    lines = [f"  {name:10} {what}" for name, what in COMMANDS.items()]
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {what}" for name, what in COMMANDS.items()]
     return USAGE + "\n".join(lines)
+
+
+def _no_command(word: str) -> str:
+    from .words import did_you_mean
+
+    meant = f"; did you mean {OTHER_WORDS[word]}?" if word in OTHER_WORDS else did_you_mean(word, COMMANDS)
+    return f"numen: {word!r} is no command{meant}\nnumen --help lists them"
 
 
 def _run(command: str, arguments: list[str]) -> int:

@@ -64,7 +64,15 @@ class Table(Record):
     def read_slowly(self, arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         """The same by argparse: it gives help, says what is wrong, and knows rare forms such as `-eNAME=VALUE`."""
         options_part, command = split(self.options, arguments)
-        values = vars(self.parser().parse_args(options_part))
+        parser = self.parser()
+        found, unknown = parser.parse_known_args(options_part)
+        if unknown:
+            from .words import did_you_mean
+
+            flag = unknown[0].partition("=")[0]
+            known = [flag for option in self.options for flag in option.flags]
+            parser.error(f"there is no option {flag}{did_you_mean(flag, known)}")
+        values = vars(found)
         for option in self.options:
             given = values[option.name]
             if option.repeated:
@@ -80,8 +88,8 @@ class Table(Record):
         parser = argparse.ArgumentParser(
             prog=f"numen {self.command}",
             usage="\n       ".join(self.usage),
-            description=self.description,
-            epilog=self.epilog,
+            description=_wrapped(self.description),
+            epilog=_wrapped(self.epilog),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
@@ -98,6 +106,21 @@ class Table(Record):
             help_text = option.help.replace("%", "%%")
             groups[option.group].add_argument(*option.flags, dest=option.name, help=help_text, **more)
         return parser
+
+
+def _wrapped(text: str) -> str:
+    """Text for people, as wide as the terminal; its examples stay as they are."""
+    import shutil
+    import textwrap
+
+    width = shutil.get_terminal_size().columns - 2
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(
+        one
+        if one.startswith("examples:")
+        else textwrap.fill(one, max(width, 11), break_long_words=False, break_on_hyphens=False)
+        for one in paragraphs
+    )
 
 
 def split(options: Sequence[Option], arguments: Sequence[str]) -> tuple[list[str], list[str]]:

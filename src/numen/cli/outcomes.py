@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 
 from ..become.tail import printable
-from ..errors import BadOption
+from ..errors import BadOption, Unusable
 from . import asking
 from .main import complain, say
 from .options import Option, Table
@@ -21,6 +22,9 @@ JSON = Option(flags=("--json",), help="print facts as JSON, a line for each daem
 
 REPEATABLE = frozenset({"Start", "Stop", "Enable", "Disable", "Wait"})
 """What comes to the same if it is asked for twice."""
+
+SENTENCES = frozenset({"BadDefinition", "SystemFailed"})
+"""The failures that are told in a sentence of their own, not in what is said of the daemon."""
 
 ENDINGS = """exit statuses, of several daemons the highest: 0 done, 1 the system failed, 2 bad option, 4 no permission,
 6 no such daemon, """
@@ -48,7 +52,29 @@ def order(table: Table, method: str, arguments: Sequence[str]) -> int:
 def order_daemons(command: str, method: str, names: Sequence[str], values: dict[str, Any], **parameters: Any) -> int:
     """Call a method for daemons, and tell what comes of it; the exit status. Raises DaemonError."""
     check_named(command, names)
-    return tell_all(command, replies(method, {"names": list(names), **parameters}), values)
+    try:
+        return tell_all(command, replies(method, {"names": list(names), **parameters}), values)
+    except asking.NoSupervisor as error:
+        raise _with_those_left(error, command, names) from None
+    except Unusable as error:
+        if len(names) > 1 and "name" in error.values:
+            raise Unusable(f"{error}; nothing was done", **error.values) from None
+        raise
+
+
+def _with_those_left(error: asking.NoSupervisor, command: str, names: Sequence[str]) -> asking.NoSupervisor:
+    """The error of who asks for daemons that run on without a supervisor."""
+    from ..settings.names import matching
+    from .kept import left_running
+
+    running = left_running()
+    left, _ = matching(names, running)
+    if not left:
+        return error
+    told = ", ".join(f"{name} (pid {running[name]})" for name in left)
+    them = "it" if len(left) == 1 else "them"
+    how = f"`numen supervisor` takes {them} back, then {command} {them}"
+    return asking.NoSupervisor(f"no supervisor runs, but {told} run{'s' * (len(left) == 1)} on; {how}")
 
 
 def replies(method: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -87,10 +113,23 @@ def tell(command: str, outcome: dict[str, Any], values: dict[str, Any]) -> None:
         say(json.dumps(outcome))
     elif not outcome["ok"]:
         first, *more = outcome["message"].split("\n")
-        complain(f"numen {command}: {outcome['name']} {printable(first)}")
+        colon = ":" * (outcome.get("error") in SENTENCES)
+        complain(f"numen {command}: {outcome['name']}{colon} {printable(first)}")
         for line in more:
             complain(printable(line))
         for line in outcome.get("last_lines", ()):
             complain(f"  | {printable(line)}")
     elif not values["quiet"]:
-        say(f"{outcome['name']} {printable(outcome['message'])}")
+        say(f"{outcome['name']} {printable(outcome['message'])}{_remark(command, outcome)}")
+
+
+def _remark(command: str, outcome: dict[str, Any]) -> str:
+    """What an order has left as it was, where a person could think otherwise."""
+    if command == "disable" and (outcome.get("daemon") or {}).get("pid"):
+        return " (it runs on)"
+    if command == "remove":
+        from ..settings.places import log_directory
+
+        log = os.path.join(log_directory(), f"{outcome['name']}.log")
+        return f"; its log stays: {log}" if os.path.exists(log) else ""
+    return ""

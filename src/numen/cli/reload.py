@@ -12,7 +12,7 @@ TABLE = table(
     "reload",
     "Send daemons the signal that lets them read their configuration again: HUP, or what their definition names.",
     ("numen reload web",),
-    "7 not running",
+    "7 not running, 10 it does not handle that signal, which would end it",
 )
 
 

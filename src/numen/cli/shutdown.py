@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import asking
-from .main import say
+from . import asking, kept
+from .main import complain, say
 from .options import Option, Table
 from .outcomes import QUIET
 
@@ -20,12 +20,16 @@ TABLE = Table(
   numen shutdown
   numen shutdown --leave && numen supervisor
 
-exit statuses: 0 no supervisor runs any more, 1 the system failed, 2 bad option, 4 no permission""",
+exit statuses: 0 no supervisor runs any more, 1 the system failed, or daemons run on without one,
+2 bad option, 4 no permission""",
     options=(
         Option(flags=("--leave",), help="let the daemons run on; the next supervisor takes them back"),
         QUIET,
     ),
 )
+
+STILL_RUN = 1
+"""The exit status where there is no supervisor, and daemons run on."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -37,6 +41,12 @@ def run(arguments: Sequence[str]) -> int:
             asking.wait_for_end()
         done = "the supervisor has ended; " + ("the daemons run on" if values["leave"] else "all daemons are stopped")
     except asking.NoSupervisor:
+        if left := kept.left_running():
+            one = "a daemon runs" if len(left) == 1 else f"{len(left)} daemons run"
+            told = ", ".join(f"{name} (pid {pid})" for name, pid in left.items())
+            said = f"no supervisor runs, but {one} on: {told}; to end them: numen supervisor && numen shutdown"
+            complain(f"numen shutdown: {said}")
+            return STILL_RUN
         done = "no supervisor runs"
     if not values["quiet"]:
         say(done)

@@ -10,6 +10,7 @@ from .words import read_mixed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from signal import Signals
 
 TABLE = table(
     "signal",
@@ -25,4 +26,17 @@ def run(arguments: Sequence[str]) -> int:
     values, words = read_mixed(TABLE, arguments)
     if not words:
         raise BadOption("which signal, and to whom? Write: numen signal HUP web")
-    return order_daemons("signal", "Signal", words[1:], values, signal=int(parse_signal(words[0])))
+    return order_daemons("signal", "Signal", words[1:], values, signal=int(_signal(words)))
+
+
+def _signal(words: Sequence[str]) -> Signals:
+    """The signal that the first word names. Raises BadOption, with the right order where the last one names it."""
+    try:
+        return parse_signal(words[0])
+    except BadOption as error:
+        try:
+            parse_signal(words[-1])
+        except BadOption:
+            raise error from None
+        names = " ".join(words[:-1])
+        raise BadOption(f"{error}; did you mean: numen signal {words[-1]} {names}?") from None

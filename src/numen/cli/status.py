@@ -11,7 +11,7 @@ from .main import complain, say
 from .options import Option, Table
 from .outcomes import QUIET
 from .screen import screen
-from .words import read_mixed
+from .words import no_daemon, read_mixed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ TABLE = Table(
   numen status --quiet web || numen start web
 
 exit statuses, of several daemons the worst, in this order: 4 no such daemon, 1 it should run and does not (backoff,
-failed), 3 it does not run, or not yet, 0 it runs. Also 2 bad option; 1, 4 where the supervisor cannot be asked""",
+failed), or its file is unusable, 3 it does not run, or not yet, 0 it runs. Also 2 bad option; 1, 4 where the
+supervisor cannot be asked""",
     options=(
         Option(flags=("--watch", "-w"), help="go on, and show every change"),
         Option(flags=("--json",), help="print facts as JSON; with --watch, a line for each change"),
@@ -53,6 +54,12 @@ def run(arguments: Sequence[str]) -> int:
 
             return watch(names, as_json=values["json"])
         daemons, unknown = kept.ask(names)
+        known = {one["name"] for one in daemons}
+        if not known.issuperset(kept.defined()):
+            from .unusable import left_unknown, rows
+
+            bad = rows(known, names)
+            daemons, unknown = [*daemons, *bad], left_unknown(unknown, bad)
     except asking.NoSupervisor as error:
         complain(f"numen status: {error}")
         daemons, unknown = kept.without_supervisor(names)
@@ -71,7 +78,7 @@ def _tell(daemons: Sequence[dict[str, Any]], unknown: Sequence[str], values: dic
             say("no daemon is defined; numen start defines one")
     sys.stdout.flush()
     for name in unknown:
-        complain(f"numen status: there is no daemon {name!r}")
+        complain(f"numen status: {no_daemon(name, kept.defined())}")
 
 
 def table(found: Sequence[dict[str, Any]]) -> str:

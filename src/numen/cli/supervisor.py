@@ -6,9 +6,10 @@ import json
 
 from ..errors import AlreadyRunning
 from . import asking
-from .main import say
+from .main import complain, say
 from .options import Option, Table
 from .outcomes import QUIET
+from .unusable import unusable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,3 +58,6 @@ def _tell(about: dict[str, Any], values: dict[str, Any]) -> None:
         say(json.dumps(about))
     elif not values["quiet"]:
         say(f"the supervisor is up: pid {about['pid']}, under its keeper, pid {about['keeper']}")
+    known = [one["name"] for one in asking.ask("Status", {"names": []})["daemons"]]
+    for name, why in unusable(known).items():
+        complain(f"{name} cannot be used: {why}")

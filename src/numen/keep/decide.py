@@ -54,7 +54,8 @@ AGAIN_AFTER = 1.0
 
 STOPPED_BY_REQUEST, RESTARTED_BY_REQUEST, SHUT_DOWN = "stop", "restart", "shutdown"
 NOT_READY, LOST = "not ready in time", "lost"
-"""Reasons for which a daemon is being stopped; an empty one means that it ended by itself.
+ENDED_WELL = "ended as it should"
+"""Reasons for which a daemon is being stopped, or rests; an empty one means that it ended by itself.
 
 One that is lost was about to be spawned when the supervisor was killed, or needs to be spawned no more.
 """
@@ -346,9 +347,9 @@ def _settle(definition: Definition, life: Life, now: float, chance: float) -> St
     is_failure = life.reason == NOT_READY or ending.status not in definition.success
     end = State.FAILED if is_failure else State.EXITED
     if ending.status is not None and ending.status in definition.final:
-        return _rest(life, end, reason=_because(life, f"{ending} is final"))
+        return _rest(life, end, reason=_because(life, "it is final"))
     if definition.restart == NEVER or (definition.restart != ALWAYS and not is_failure):
-        return _rest(life, end, reason=_because(life, f"restart is {definition.restart}"))
+        return _rest(life, end, reason=_because(life, f"restart is {definition.restart}" if is_failure else ENDED_WELL))
     return _restart(definition, backoff.judged(definition, life, now), now, chance)
 
 

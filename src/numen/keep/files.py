@@ -20,7 +20,7 @@ from .keys import bad_definition, from_table, to_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from .definition import Definition
@@ -134,6 +134,21 @@ def names_in(directory: str) -> list[str]:
     except OSError:
         return []
     return sorted(one.removesuffix(ENDING) for one in entries if one.endswith(ENDING) and not one.startswith("."))
+
+
+def unusable(directory: str, names: Iterable[str]) -> dict[str, str]:
+    """Of these names those whose file cannot be used, and why, in few words: `9 mistakes in /srv/web.toml`."""
+    found = {}
+    for name in names:
+        path = os.path.join(directory, f"{name}{ENDING}")
+        try:
+            read(definition_path(directory, name))
+        except BadDefinition as error:
+            count = len(error.mistakes)
+            found[name] = f"{count} mistake{'s' * (count != 1)} in {path}"
+        except DaemonError as error:
+            found[name] = str(error)
+    return found
 
 
 def write(path: str, definition: Definition, heading: str) -> None:

@@ -76,7 +76,7 @@ KEYS = (
     Key(
         name="ready",
         kind=kinds.READY,
-        help="by what it is known to be up: its program is executed (exec), it sent READY=1 (notify), it wrote"
+        help="by what it is known to be up: it still lives after 200 ms (exec), it sent READY=1 (notify), it wrote"
         " a newline on descriptor N (fd:N)",
         example='"notify"',
     ),

@@ -186,7 +186,10 @@ def _capabilities(value: Any) -> tuple[str, ...]:
 
 def _ready(value: Any) -> str:
     text = text_of(value)
-    kind = None if len(text) > len("fd:65535") else readiness.parse(text)
+    try:
+        kind = None if len(text) > len("fd:65535") else readiness.parse(text)
+    except BadOption:
+        kind = None  # its words name a kind that cannot be kept
     if kind is None or kind.name == readiness.EXIT or kind.descriptor > 65535:
         raise BadOption(f"{shown(text)} is unknown; there are exec, notify, and fd:N with N above 2")
     return f"fd:{kind.descriptor}" if kind.name == readiness.FD else kind.name
@@ -199,11 +202,10 @@ def _flag(value: Any) -> bool:
 
 
 def _umask(value: Any) -> int:
-    if isinstance(value, str):
-        return octal(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 0o777:
-        raise BadOption(f'{shown(value)} is no umask; write octal digits, such as "022" or 0o022')
-    return value
+    # A number is refused: TOML's 22 is 0o26, and nobody who writes it means that.
+    if not isinstance(value, str):
+        raise BadOption(f'{shown(value)} is no umask; write octal digits in quotation marks, such as "022"')
+    return octal(value)
 
 
 # Signals and exit statuses
@@ -430,7 +432,7 @@ def choice(*words: str) -> Kind:
 
 COMMAND = Kind(parse=_command, form=list, written="a list of words")
 PATH = Kind(parse=_path, written="a full path")
-UMASK = Kind(parse=_umask, form=lambda mask: f"{mask:03o}", written="octal digits as text, or a number such as 0o022")
+UMASK = Kind(parse=_umask, form=lambda mask: f"{mask:03o}", written="octal digits as text")
 ENVIRONMENT = Kind(parse=_environment, form=dict, written="a table of text")
 ENVIRONMENT_FILES = Kind(parse=_environment_files, form=list, written="a list of full paths")
 ACCOUNT = Kind(parse=_account, written="a name or a number")

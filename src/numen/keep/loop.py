@@ -12,12 +12,14 @@ import os
 import signal
 import stat
 import traceback
+from contextlib import suppress
 
 from ..errors import DaemonError
 from ..kernel import calls
 from ..kernel.signalfd import read_signals, signalfd
 from . import control, files, house
 from .disk import Disk
+from .life import State
 from .logs.mover import Mover
 from .logs.settings import LogSettings
 from .own_log import OwnLog
@@ -52,6 +54,7 @@ class Loop:
         self.supervisor = Supervisor(self.kernel, self._changed)
         self.disk = Disk()
         self._timer: asyncio.TimerHandle | None = None
+        self._looks_round = False
         self._is_turn_due = False
         self._ending = self._is_over = False
 
@@ -65,6 +68,7 @@ class Loop:
         self.service.on_shutdown = self._ask_keeper_to_end
         server = control.Server(control.supervisor_interface(), self.service, tell=self.log.tell)
         self._recover()
+        self._look_round()
         server.start(self.home.control)
         self._take_signals(server)
         self._loop.add_reader(self.kernel.fileno(), self.turn)
@@ -103,6 +107,9 @@ class Loop:
             self._become_keeper()
         if self._ending and self.supervisor.is_at_rest and not self._over.done():
             self._over.set_result(None)
+        if self._looks_round:
+            self._looks_round = False
+            self._look_round()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -118,7 +125,8 @@ class Loop:
 
     def _last_lines(self, name: str) -> list[str]:
         """The last lines of a daemon, what it has just written among them; waited for, in a thread."""
-        self.mover.flush(name, LAST_SECONDS)
+        for key in (f"{name}.err", name):
+            self.mover.flush(key, LAST_SECONDS)
         return self.home.last_lines(name)
 
     def _recover(self) -> None:
@@ -196,3 +204,11 @@ class Loop:
 
     def _changed(self, change: Change) -> None:
         self.service.watchers.changed(change)
+        self._looks_round |= any(notice.kind == State.RUNNING.value for notice in change.notices)
+
+    def _look_round(self) -> None:
+        """Get to know the processes of this machine while nothing is urgent: a look after a death then reads of those
+        alone that are new.
+        """
+        with suppress(OSError):
+            self.kernel.families([])

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from ..record import Record
 from ..settings.durations import format_duration
-from .decide import NOT_READY, RESTARTED_BY_REQUEST, SHUT_DOWN, STOPPED_BY_REQUEST
+from .decide import ENDED_WELL, NOT_READY, RESTARTED_BY_REQUEST, SHUT_DOWN, STOPPED_BY_REQUEST
 from .life import Life, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .definition import Definition
 
+SHORTEST_WAIT = 0.001
+"""Seconds; a shorter wait is told as none."""
+
 
 class Notice(Record):
     """Something that happened to a daemon, for people and programs."""
 
     kind: str
-    """One word: the state that was entered, or `exited`, `main`, `clearing`, `removed`."""
+    """One word: the state that was entered, or `exited`, `main`, `clearing`, `removed`.
+
+    What somebody did without a change of state is `defined`, `reloaded`, `signalled`, `enabled`, `disabled`.
+    """
     message: str
 
 
@@ -55,11 +61,13 @@ def _entered(definition: Definition, after: Life, now: float) -> str:
             return f"{_pid(after)}: {_stopped_by(after)}"
         case State.BACKOFF:
             cause = NOT_READY if after.reason == NOT_READY else str(after.ending)
-            wait = format_duration(max(0.0, (after.deadline or now) - now))
-            return f"{cause}; next try in {wait}"
+            wait = max(0.0, (after.deadline or now) - now)
+            return f"{cause}; next try " + (f"in {format_duration(wait)}" if wait >= SHORTEST_WAIT else "now")
         case State.STOPPED:
             return f"{after.by}" if not after.wanted else "the supervisor ends"
         case State.EXITED | State.FAILED:
+            if after.reason == ENDED_WELL:
+                return f"{after.ending}; it ended as it should"
             return f"{after.ending}; not started again: {after.reason}"
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .kept import Daemon
     from .notices import Notice
 
+BEING_SPAWNED = "being spawned"
+
 
 def report(daemon: Daemon, wall: float, monotonic: float) -> dict[str, Any]:
     """What is so with a daemon; the two clocks say what the present instant is."""
@@ -61,10 +63,10 @@ def _awaited(daemon: Daemon) -> str | None:
         return "next try"
     if life.state is State.STARTING:
         if life.process is None:
-            return "its spawn"
+            return BEING_SPAWNED
         return "its first 200 ms" if definition.ready == "exec" else NOT_READY
     if life.process is None:
-        return "its spawn"
+        return BEING_SPAWNED
     if life.deadline is None:
         return "its end"
     number, _wait = definition.stop[min(life.stop_step, len(definition.stop) - 1)]

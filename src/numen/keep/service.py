@@ -8,13 +8,19 @@ Each method of the interface is one of this class, `on_` before its name. What h
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from .. import __version__
-from ..errors import BadDefinition, BadOption, DaemonError
+from ..errors import BadDefinition, BadOption, DaemonError, NoPermission
 from ..settings.names import check_kept_name, matching
+from ..settings.signals import signal_name
 from . import files
+from .fitness import check_fit
 from .gathering import Gathering
+from .handling import refusal
 from .keys import from_table, to_table
+from .life import State
+from .notices import Change, Notice
 from .requests import Kind, Outcome
 from .watchers import Watchers
 
@@ -32,6 +38,14 @@ if TYPE_CHECKING:
     Ask = Callable[[str, str, Callable[[Outcome], None]], None]
 
 MOST_SIGNAL = 64
+
+
+class Unfit(DaemonError):
+    """A definition without a mistake in it, that cannot be carried out here."""
+
+    def __init__(self, cause: DaemonError) -> None:
+        super().__init__(str(cause))
+        self.error = "NotPermitted" if isinstance(cause, NoPermission) else "Unusable"
 
 
 class Service:
@@ -64,7 +78,7 @@ class Service:
         try:
             getattr(self, f"on_{method}")(call, **parameters)
         except BadDefinition as error:
-            call.error("BadDefinition", {"mistakes": [{"key": key, "message": text} for key, text in error.mistakes]})
+            call.error("BadDefinition", _mistakes(error))
         except BadOption as error:
             call.error("BadValue", {"message": str(error)})
         except DaemonError as error:
@@ -87,13 +101,16 @@ class Service:
             self._ask(name, gathering, lambda name, answered: self._supervisor.stop(name, call.who, answered))
 
     def on_Remove(self, call: Call, names: list[str]) -> None:
-        """Stop daemons and remove their files."""
-        for gathering, name in self._each(call, names):
-            self._ask(
-                name,
-                gathering,
-                lambda name, answered: self._supervisor.remove(name, call.who, self._removing_file(name, answered)),
-            )
+        """Stop daemons and remove their files; also files that could not be used."""
+        if not matching(names, self._supervisor.daemons)[1]:
+            self._remove(call, names, [])
+            return
+
+        def then(found: list[str] | Exception) -> None:
+            self._remove(call, names, found if isinstance(found, list) else [])
+            self._turn()
+
+        self._disk.work(f"/{id(call)}", lambda: files.names_in(self._home.definitions), then)
 
     def on_Define(self, call: Call, name: str, definition: dict[str, Any], replace: bool | None = None) -> None:
         """Write a definition file, and start the daemon."""
@@ -105,16 +122,18 @@ class Service:
         def write() -> bool:
             if not replace and (os.path.lexists(path) or name in self._supervisor.daemons):
                 return False
+            _check_fit(wanted)
             files.write(path, wanted, files.heading(name))
             return True
 
         def start(written: bool | Exception) -> None:
             if isinstance(written, Exception):
-                call.error("SystemFailed", {"message": str(written)})
+                call.error(_error_of(written), {"message": str(written)})
             elif not written:
                 call.error("AlreadyDefined", {"name": name})
             else:
                 self._supervisor.define(name, wanted)
+                self._note(name, "defined", f"by {call.who}")
                 ask = self._supervisor.restart if replace else self._supervisor.start
                 ask(name, call.who, gathering.answer(name))
                 self._turn()
@@ -124,14 +143,14 @@ class Service:
     def on_Reload(self, call: Call, names: list[str]) -> None:
         """Send the signal to reload."""
         for gathering, name in self._each(call, names):
-            self._ask(name, gathering, lambda name, answered: answered(self._reloaded(name)))
+            self._ask(name, gathering, lambda name, answered: answered(self._reloaded(name, call.who)))
 
     def on_Signal(self, call: Call, names: list[str], signal: int) -> None:
         """Send a signal."""
         if not 0 < signal <= MOST_SIGNAL:
             raise BadOption(f"{signal} is no signal; the numbers go from 1 to {MOST_SIGNAL}")
         for gathering, name in self._each(call, names):
-            self._ask(name, gathering, lambda name, answered: answered(self._signalled(name, signal)))
+            self._ask(name, gathering, lambda name, answered: answered(self._signalled(name, signal, call.who)))
 
     def on_Enable(self, call: Call, names: list[str]) -> None:
         """Let daemons be brought back."""
@@ -163,7 +182,7 @@ class Service:
         """One daemon in full."""
         daemon = self._supervisor.daemons.get(name)
         if daemon is None:
-            call.error("NoSuchDaemon", {"name": name})
+            self._tell_of_file(call, name)
             return
         (family,) = self._supervisor.kernel.families([daemon.marks()])
         main = [daemon.life.process.pid] if daemon.life.process is not None and daemon.life.has_main else []
@@ -231,6 +250,37 @@ class Service:
             return None
         return found
 
+    def _remove(self, call: Call, names: list[str], in_files: list[str]) -> None:
+        def do(name: str, answered: Callable[[Outcome], None]) -> None:
+            answered = self._removing_file(name, answered)
+            if name in self._supervisor.daemons:
+                self._supervisor.remove(name, call.who, answered)
+            elif name in in_files:
+                answered(Outcome(message="is removed"))
+            else:
+                answered(Outcome(error="NoSuchDaemon", message="was removed"))
+            self._turn()
+
+        for gathering, name in self._each(call, names, in_files):
+            self._disk.after(name, partial(do, name, gathering.answer(name)))
+
+    def _tell_of_file(self, call: Call, name: str) -> None:
+        """Why a file has brought no daemon about, where there is one."""
+
+        def read() -> Definition | Exception | None:
+            is_there = name in files.names_in(self._home.definitions)
+            return self._definitions.read(name) if is_there else None
+
+        def then(found: Definition | Exception | None) -> None:
+            if isinstance(found, BadDefinition):
+                call.error("BadDefinition", _mistakes(found))
+            elif isinstance(found, Exception):
+                call.error("Unusable", {"message": str(found)})
+            else:
+                call.error("NoSuchDaemon", {"name": name})
+
+        self._disk.work(f"/{id(call)}", read, then)
+
     def _each_of_the_files(self, call: Call, names: list[str], ask: Ask) -> None:
         """The same for those that have a file alone, which is read before it is asked."""
 
@@ -246,13 +296,25 @@ class Service:
     def _reread(self, names: list[str], gathering: Gathering, ask: Ask, who: str) -> None:
         """Take the definitions as the files say now, then ask."""
 
+        daemons = self._supervisor.daemons
+        running = {name for name in names if name in daemons and daemons[name].life.has_main}
+
+        def read_one(name: str) -> Definition | Exception:
+            found = self._definitions.read(name)
+            if name in running and not isinstance(found, Exception):
+                # It is not stopped for the sake of one that could not be spawned.
+                try:
+                    _check_fit(found)
+                except Unfit as error:
+                    return error
+            return found
+
         def read(wanted: list[str]) -> dict[str, Definition | Exception]:
-            return {name: self._definitions.read(name) for name in wanted}
+            return {name: read_one(name) for name in wanted}
 
         def then(name: str, found: Definition | Exception) -> None:
             if isinstance(found, Exception):
-                error = "BadDefinition" if isinstance(found, BadDefinition) else "SystemFailed"
-                gathering.answer(name)(Outcome(error=error, message=str(found)))
+                gathering.answer(name)(Outcome(error=_error_of(found), message=str(found)))
             else:
                 self._supervisor.define(name, found)
                 ask(name, who, gathering.answer(name))
@@ -276,7 +338,8 @@ class Service:
             if outcome.error:
                 answered(outcome)
                 return
-            path = files.definition_path(self._home.definitions, name)
+            # Not definition_path(): a file of any name is removed that was found there.
+            path = os.path.join(self._home.definitions, f"{name}{files.ENDING}")
 
             def told(result: Exception | None) -> None:
                 if isinstance(result, OSError) and not isinstance(result, FileNotFoundError):
@@ -291,37 +354,48 @@ class Service:
 
         return then
 
-    def _reloaded(self, name: str) -> Outcome:
+    def _reloaded(self, name: str, who: str) -> Outcome:
+        daemon = self._supervisor.daemons[name]
+        if daemon.life.state is State.RUNNING and daemon.life.process is not None:
+            why = refusal(daemon.life.process.pid, daemon.in_use.reload)
+            if why:
+                return Outcome(error="NotHandled", message=f"{why}; numen restart {name} starts it again")
         if self._supervisor.reload(name):
+            self._note(name, "reloaded", f"sent {signal_name(daemon.in_use.reload)} by {who}")
             return Outcome(message="was told to reload")
         return Outcome(error="NotRunning", message="is not running")
 
-    def _signalled(self, name: str, number: int) -> Outcome:
+    def _signalled(self, name: str, number: int, who: str) -> Outcome:
         if self._supervisor.signal(name, number):
-            return Outcome(message="was sent the signal")
+            self._note(name, "signalled", f"sent {signal_name(number)} by {who}")
+            return Outcome(message=f"was sent {signal_name(number)}")
         return Outcome(error="NotRunning", message="is not running")
 
     def _set_start(self, call: Call, names: list[str], *, start: bool) -> None:
         for gathering, name in self._each(call, names):
-            self._set_start_of(name, gathering.answer(name), start=start)
+            self._set_start_of(name, gathering.answer(name), call.who, start=start)
 
-    def _set_start_of(self, name: str, answered: Callable[[Outcome], None], *, start: bool) -> None:
+    def _set_start_of(self, name: str, answered: Callable[[Outcome], None], who: str, *, start: bool) -> None:
         path = files.definition_path(self._home.definitions, name)
 
         def then(result: Exception | None) -> None:
             daemon = self._supervisor.daemons.get(name)
             if isinstance(result, Exception):
-                error = "BadDefinition" if isinstance(result, BadDefinition) else "SystemFailed"
-                answered(Outcome(error=error, message=str(result)))
+                answered(Outcome(error=_error_of(result), message=str(result)))
             elif daemon is None:
                 answered(Outcome(error="NoSuchDaemon", message="was removed"))
             else:
                 self._supervisor.define(name, daemon.definition.replace(start=start))
+                self._note(name, "enabled" if start else "disabled", f"by {who}")
                 how = "will be started with the supervisor" if start else "will not be started with the supervisor"
                 answered(Outcome(message=how))
                 self._turn()  # it need not have been possible to write it down
 
         self._disk.work(name, lambda: files.set_start(path, start), then)
+
+    def _note(self, name: str, kind: str, message: str) -> None:
+        """Tell of what somebody did that changes no state."""
+        self.watchers.changed(Change(name=name, notices=[Notice(kind=kind, message=message)]))
 
     def _log_keys(self, name: str) -> list[str]:
         daemon = self._supervisor.daemons.get(name)
@@ -343,3 +417,22 @@ class Service:
             tell(said | {"last_lines": lines if isinstance(lines, list) else []})
 
         self._disk.work(f"/{name}", lambda: self._last_lines(name), then)
+
+
+def _check_fit(definition: Definition) -> None:
+    """Raise Unfit where it cannot be carried out."""
+    try:
+        check_fit(definition)
+    except DaemonError as error:
+        raise Unfit(error) from error
+
+
+def _mistakes(error: BadDefinition) -> dict[str, Any]:
+    return {"mistakes": [{"key": key, "message": text} for key, text in error.mistakes]}
+
+
+def _error_of(error: Exception) -> str:
+    """The interface's name for what a thread has met."""
+    if isinstance(error, Unfit):
+        return error.error
+    return "BadDefinition" if isinstance(error, BadDefinition) else "SystemFailed"

@@ -13,6 +13,8 @@ from ..record import Record
 DEAD_STATES = "ZXx"
 """A zombie has ended, even while nobody has reaped it."""
 
+CHUNK = 65536
+
 _PF_FORKNOEXEC = 0x40
 """The flag of a process that was forked and has executed nothing since (include/linux/sched.h)."""
 
@@ -43,11 +45,21 @@ class Stat(Record):
 
 def read(path: str) -> bytes | None:
     """The content of a file of /proc; `None` where it cannot be read."""
+    # By the bare system calls: open() asks three times what kind of file it is, and these are read by the thousand.
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        content = chunk = os.read(descriptor, CHUNK)
+        while chunk:
+            chunk = os.read(descriptor, CHUNK)
+            content += chunk
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return content
 
 
 def parse_stat(text: bytes) -> Stat | None:

@@ -22,6 +22,8 @@ class Usage(Record):
     memory: int
     """Bytes in memory; what several share is counted for each."""
     processes: int
+    is_suspended: bool = False
+    """Whether the process itself has been stopped by a signal, such as SIGSTOP."""
 
 
 def usage(pid: int, start_time: int) -> Usage | None:
@@ -44,7 +46,7 @@ def usage(pid: int, start_time: int) -> Usage | None:
             if child not in seen and (found := _fields(child)) is not None:
                 seen[child] = found
                 waiting.append(child)
-    return Usage(cpu=cpu / _TICKS, memory=memory * _PAGE, processes=len(seen))
+    return Usage(cpu=cpu / _TICKS, memory=memory * _PAGE, processes=len(seen), is_suspended=main[0] == b"T")
 
 
 def _fields(pid: int) -> list[bytes] | None:

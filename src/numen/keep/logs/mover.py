@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 LAST_SECONDS = 1.0
 """For how long at most the last bytes are moved when all ends."""
 
+LOOK_AGAIN = 0.05
+"""Seconds after which who waits for a log looks whether it has left meanwhile."""
+
 SLICE = 0.01
 """Seconds for which one log is moved in one go: past 50 ms, its disk seems to hang."""
 
@@ -91,10 +94,17 @@ class Mover:
 
     def flush(self, name: str, patience: float) -> bool:
         """Wait until all that the daemon has written so far is in its log; false if that takes too long."""
-        log = self._logs[name]
+        log = self._logs.get(name)
+        if log is None:
+            return True  # it has left, and all has been moved before
         is_moved = threading.Event()
-        self._order(log, lambda look: self._move_all(log, look, None, time.monotonic() + patience, is_moved.set))
-        return is_moved.wait(patience)
+        deadline = time.monotonic() + patience
+        self._order(log, lambda look: self._move_all(log, look, None, deadline, is_moved.set))
+        # One that leaves meanwhile obeys no more; what it had is moved too.
+        while not is_moved.wait(max(min(LOOK_AGAIN, deadline - time.monotonic()), 0)):
+            if log.is_gone or time.monotonic() >= deadline:
+                return log.is_gone
+        return True
 
     def close(self, patience: float) -> bool:
         """Move what waits and end the threads; wait so long for that. The FIFOs keep what comes later.
