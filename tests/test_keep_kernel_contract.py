@@ -24,6 +24,8 @@ from numen.keep.life import ProcessId
 from processes import wait_for
 from simulated_kernel import KEEPER, Program, SimulatedKernel, World
 
+pytestmark = pytest.mark.once
+
 DEADLINE_SECONDS = 30
 
 REST = "exec tail -f /dev/null"

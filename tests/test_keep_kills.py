@@ -25,6 +25,8 @@ from numen.keep.life import ProcessId
 from numen.kernel import pidfds
 from processes import Reaper, reap, wait_for
 
+pytestmark = pytest.mark.once
+
 CRASHING = (sys.executable, str(Path(__file__).with_name("crashing_supervisor.py")))
 
 HEALTHY_AFTER = 1.0

@@ -14,6 +14,8 @@ from numen.keep.logs.log import Log
 from numen.keep.logs.reading import read
 from numen.keep.logs.settings import LogSettings
 
+pytestmark = pytest.mark.once
+
 SIZE = 10_000
 
 

@@ -15,6 +15,8 @@ import pytest
 from numen.keep.logs.parts import parts_of
 from processes import Reaper, wait_for
 
+pytestmark = pytest.mark.once
+
 WRITERS = 4
 LINES = 100_000
 KILLS = 30

@@ -23,6 +23,8 @@ from numen.keep.logs.reading import Line, cursors_of, last_lines, merged, read
 from numen.keep.logs.stamping import stamp
 from processes import Reaper, wait_for
 
+pytestmark = pytest.mark.once
+
 NOON = 1795521600.0
 
 

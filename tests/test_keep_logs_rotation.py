@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from numen.keep.logs.rotation import rotate, rotated
 
+pytestmark = pytest.mark.once
+
 
 def content(path: Path) -> list[str]:
     """What is in the files, the oldest first."""
