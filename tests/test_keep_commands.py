@@ -569,7 +569,7 @@ def test_without_a_supervisor_what_runs_on_is_not_said_to_be_gone() -> None:
     numen("supervisor")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="another user's directory is needed")
+@pytest.mark.needs_root
 def test_another_users_supervisor_is_told_as_such(public_path: Path) -> None:
     theirs = public_path / "theirs"
     assert run_numen("status", env={"NUMEN_HOME": str(theirs)}).returncode == 0
