@@ -32,7 +32,6 @@ class Watched:
     def __init__(self, process: ProcessId, pidfd: int) -> None:
         self.process, self.pidfd = process, pidfd
         self.gone_since: float | None = None
-        self.status: int | None = None
 
     def close(self) -> None:
         """Watch no more."""

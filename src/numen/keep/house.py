@@ -344,7 +344,8 @@ class Keeper:
         self._is_over = False
         # Readable while the keeper has told something, or has room again for what waits in the outbox.
         self._watch = select.epoll()
-        self._watch.register(CHANNEL, select.EPOLLIN)
+        self._watched = select.EPOLLIN
+        self._watch.register(CHANNEL, self._watched)
 
     def fileno(self) -> int:
         """What is readable when receive() is to be called."""
@@ -449,7 +450,9 @@ class Keeper:
                 # not the next moment, is the time to try again.
                 break
             del self._outbox[0]
-        if not self._is_over:
+        # Asked for in every turn: a system call only where something is new.
+        if watched != self._watched and not self._is_over:
+            self._watched = watched
             self._watch.modify(CHANNEL, watched)
 
     def _read_endings(self) -> bytes:
