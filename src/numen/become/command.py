@@ -249,12 +249,9 @@ def _outside(path: str, root: str) -> str:
 def _exec_error(path: str, error: OSError, account: Account | None) -> DaemonError:
     import errno
 
-    if error.errno == errno.ENOENT:
-        cause = "the interpreter in its first line, or its dynamic loader, is missing"
-        return ExecFailed(f"cannot execute {path}: {cause}")
     if error.errno == errno.EACCES:
         who = f" for user {account.name or account.uid}" if account else ""
         return NotExecutable(f"cannot execute {path}: it is not permitted{who}")
-    if error.errno == errno.ENOEXEC:
-        return ExecFailed(f"cannot execute {path}: it is neither a program nor a script with #! in its first line")
+    if error.errno in files.NOT_EXECUTED:
+        return ExecFailed(f"cannot execute {path}: {files.NOT_EXECUTED[error.errno]}")
     return ExecFailed(f"cannot execute {path}: {error.strerror}", errno=error.errno)

@@ -60,13 +60,9 @@ def ask(names: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
 
 def defined() -> list[str]:
     """The names of all daemons that have a definition file, whether a supervisor runs or not."""
-    from ..settings.places import definitions_directory
+    from ..settings.places import defined_in, definitions_directory
 
-    try:
-        entries = os.listdir(definitions_directory())
-    except OSError:
-        return []
-    return sorted(one.removesuffix(".toml") for one in entries if one.endswith(".toml") and not one.startswith("."))
+    return defined_in(definitions_directory())
 
 
 def without_supervisor(names: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -92,22 +88,21 @@ def left_behind() -> dict[str, dict[str, Any]]:
 
     Also those that did not run then though they were to: no supervisor will try them.
     """
-    from ..keep.journal import Journal
+    from ..keep.journal import Journal, boot
     from ..kernel import proc
     from ..settings.places import state_directory
 
     lives: dict[str, dict[str, Any]] = {}
-    boot = ""
+    written = ""
     for record in Journal(os.path.join(state_directory(), "journal")).read():
         if "life" in record:
             lives[record["name"]] = record["life"]
         elif record.get("removed"):
             lives.pop(record["name"], None)
-        boot = record.get("boot", boot)
+        written = record.get("boot", written)
     found = {}
     # A pid of before the boot, or of another container, would be a stranger's here.
-    here = f"{proc.boot_id()} pid:[{proc.pid_namespace()}]"
-    for name, life in lives.items() if boot == here else ():
+    for name, life in lives.items() if written == boot() else ():
         process: dict[str, int] = life.get("process") or {}
         seen = proc.stat(process["pid"]) if process and life.get("ended_at") is None else None
         told = {"since": life.get("since"), "restarts": life.get("restarts", 0), "invocation": life.get("invocation")}

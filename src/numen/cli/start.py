@@ -83,13 +83,11 @@ def _check_names_alone(values: dict[str, Any]) -> None:
 
 def _define(command: Sequence[str], values: dict[str, Any]) -> int:
     from ..keep.keys import to_table
-    from ..settings.names import check_kept_name
-    from .definition_options import callers_environment, definition_from
+    from .definition_options import callers_environment, definition_from, name_from
 
     if not command:
         raise BadOption("what is to be kept? Write it after two dashes: numen start --name web -- ./server")
-    name = values["name"] or os.path.basename(command[0])
-    check_kept_name(name)
+    name = name_from(values, command)
     definition, taken = definition_from(values, command, callers_environment(), os.getcwd())
     if not values["replace"] and os.path.lexists(file := _file_of(name)):
         _check_same(name, definition, file)

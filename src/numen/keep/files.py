@@ -16,6 +16,7 @@ from ..errors import BadDefinition, DaemonError, Unusable, from_os_error
 from ..kernel.files import untrusted_part, write_beside
 from ..record import Record
 from ..settings.names import check_kept_name
+from ..settings.places import ENDING
 from .keys import bad_definition, from_table, to_table
 
 TYPE_CHECKING = False
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .definition import Definition
-
-ENDING = ".toml"
 
 MODE = 0o600
 """A definition may hold secrets, in its environment."""
@@ -125,15 +124,6 @@ def _state(path: str) -> tuple[int, ...]:
     except OSError:
         return ()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def names_in(directory: str) -> list[str]:
-    """The names of the daemons that have a file there."""
-    try:
-        entries = os.listdir(directory)
-    except OSError:
-        return []
-    return sorted(one.removesuffix(ENDING) for one in entries if one.endswith(ENDING) and not one.startswith("."))
 
 
 def unusable(directory: str, names: Iterable[str]) -> dict[str, str]:

@@ -54,6 +54,10 @@ class Home(Record):
         """The log of a daemon; that of its separate stderr under NAME.err."""
         return os.path.join(self.logs, f"{key}.log")
 
+    def spool(self, key: str) -> str:
+        """Where the lines of that log stand while they are stamped."""
+        return os.path.join(self.streams, f"{key}.spool")
+
     def last_lines(self, name: str) -> list[str]:
         """The last lines that a daemon wrote, those of its stderr before all."""
         from .logs.reading import last_lines

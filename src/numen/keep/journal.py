@@ -70,6 +70,15 @@ class Journal:
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
+def boot() -> str:
+    """What the first record says: the boot id and the pid namespace, in which alone its pids mean something.
+
+    Raises OSError: a boot that cannot be told is no other one.
+    """
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
+
+
 def _line(record: dict[str, Any]) -> bytes:
     return _encode(record).encode("ascii") + b"\n"
 

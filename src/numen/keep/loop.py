@@ -17,6 +17,7 @@ from contextlib import suppress
 from ..errors import DaemonError
 from ..kernel import calls
 from ..kernel.signalfd import read_signals, signalfd
+from ..settings.places import ENDING
 from . import control, files, house
 from .disk import Disk
 from .life import State
@@ -133,7 +134,7 @@ class Loop:
         found = files.read_all(self.home.definitions)
         for mistake in found.mistakes.values():
             self.log.tell(f"{mistake}")
-        self.supervisor.recover(found.definitions, [entry.removesuffix(files.ENDING) for entry in found.mistakes])
+        self.supervisor.recover(found.definitions, [entry.removesuffix(ENDING) for entry in found.mistakes])
         # What is there now stays: it need not be looked through again and again.
         gc.collect()
         gc.freeze()
@@ -142,9 +143,7 @@ class Loop:
         """Move what keeper and supervisor write to numen.log, unless it goes to a terminal or a service manager."""
         if not stat.S_ISFIFO(os.fstat(1).st_mode) or os.get_blocking(1):
             return
-        settings = LogSettings(
-            path=self.home.log("numen"), spool=os.path.join(self.home.streams, "numen.spool"), timestamps=True
-        )
+        settings = LogSettings(path=self.home.log("numen"), spool=self.home.spool("numen"), timestamps=True)
         self.mover.add("numen", os.dup(1), settings)
 
     def _take_signals(self, server: control.Server) -> None:

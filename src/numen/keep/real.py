@@ -19,7 +19,7 @@ from ..kernel.process import Process
 from . import spawning
 from .deaths import Deaths
 from .family import Families, find
-from .journal import Journal
+from .journal import Journal, boot
 from .kernel import NotSpawned, Spawned
 from .life import ProcessId
 from .sources import HELPER, KEEPER, MOVED, NOTIFY, PIDFD, READY, Sources
@@ -88,8 +88,7 @@ class RealKernel:
 
     def boot(self) -> str:
         """The boot id and the pid namespace."""
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
+        return boot()
 
     # What is written down.
 

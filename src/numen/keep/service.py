@@ -13,6 +13,7 @@ from functools import partial
 from .. import __version__
 from ..errors import BadDefinition, BadOption, DaemonError, NoPermission
 from ..settings.names import check_kept_name, matching
+from ..settings.places import ENDING, defined_in
 from ..settings.signals import signal_name
 from . import files
 from .fitness import check_fit
@@ -106,11 +107,7 @@ class Service:
             self._remove(call, names, [])
             return
 
-        def then(found: list[str] | Exception) -> None:
-            self._remove(call, names, found if isinstance(found, list) else [])
-            self._turn()
-
-        self._disk.work(f"/{id(call)}", lambda: files.names_in(self._home.definitions), then)
+        self._with_files(call, lambda in_files: self._remove(call, names, in_files))
 
     def on_Define(self, call: Call, name: str, definition: dict[str, Any], replace: bool | None = None) -> None:
         """Write a definition file, and start the daemon."""
@@ -268,7 +265,7 @@ class Service:
         """Why a file has brought no daemon about, where there is one."""
 
         def read() -> Definition | Exception | None:
-            is_there = name in files.names_in(self._home.definitions)
+            is_there = name in defined_in(self._home.definitions)
             return self._definitions.read(name) if is_there else None
 
         def then(found: Definition | Exception | None) -> None:
@@ -284,14 +281,22 @@ class Service:
     def _each_of_the_files(self, call: Call, names: list[str], ask: Ask) -> None:
         """The same for those that have a file alone, which is read before it is asked."""
 
-        def then(found: list[str] | Exception) -> None:
-            each = self._each(call, names, found if isinstance(found, list) else [])
+        def then(in_files: list[str]) -> None:
+            each = self._each(call, names, in_files)
             if each:
                 self._reread([name for _, name in each], each[0][0], ask, call.who)
+
+        self._with_files(call, then)
+
+    def _with_files(self, call: Call, do: Callable[[list[str]], None]) -> None:
+        """Do it with the names of all daemons that have a file."""
+
+        def then(found: list[str] | Exception) -> None:
+            do(found if isinstance(found, list) else [])
             self._turn()
 
         # Asked under no daemon's name: what is asked of one need not wait for it.
-        self._disk.work(f"/{id(call)}", lambda: files.names_in(self._home.definitions), then)
+        self._disk.work(f"/{id(call)}", lambda: defined_in(self._home.definitions), then)
 
     def _reread(self, names: list[str], gathering: Gathering, ask: Ask, who: str) -> None:
         """Take the definitions as the files say now, then ask."""
@@ -339,7 +344,7 @@ class Service:
                 answered(outcome)
                 return
             # Not definition_path(): a file of any name is removed that was found there.
-            path = os.path.join(self._home.definitions, f"{name}{files.ENDING}")
+            path = os.path.join(self._home.definitions, f"{name}{ENDING}")
 
             def told(result: Exception | None) -> None:
                 if isinstance(result, OSError) and not isinstance(result, FileNotFoundError):

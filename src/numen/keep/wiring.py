@@ -200,7 +200,7 @@ class Wiring:
 
     def _log_settings(self, key: str, definition: Definition) -> LogSettings:
         # Lines may be left in it since the log was stamped.
-        spool = os.path.join(self._home.streams, f"{key}.spool")
+        spool = self._home.spool(key)
         return LogSettings(
             path=self._home.log(key),
             spool=spool if definition.log_timestamps or os.path.exists(spool) else "",

@@ -14,7 +14,8 @@ PR_CAP_AMBIENT_RAISE = 2
 
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
 
-_libc = ctypes.CDLL(None, use_errno=True)
+libc = ctypes.CDLL(None, use_errno=True)
+"""The C library; `check` raises what a call of it has left in errno."""
 
 
 class _CapabilityHeader(ctypes.Structure):
@@ -29,7 +30,8 @@ class _CapabilityData(ctypes.Structure):
     )
 
 
-def _check(result: int, call: str) -> None:
+def check(result: int, call: str) -> None:
+    """Raise the OSError of a call that has failed."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{call}: {os.strerror(number)}")
@@ -38,7 +40,7 @@ def _check(result: int, call: str) -> None:
 def prctl(option: int, *arguments: int) -> None:
     """Operate on the calling process (prctl(2)). Raises OSError."""
     padded = [ctypes.c_ulong(argument) for argument in (*arguments, 0, 0, 0, 0)[:4]]
-    _check(_libc.prctl(option, *padded), "prctl")
+    check(libc.prctl(option, *padded), "prctl")
 
 
 def become_child_subreaper(wanted: bool = True) -> None:  # noqa: FBT001, FBT002 - the manual page's own argument
@@ -59,7 +61,7 @@ def capset(permitted: int, inheritable: int) -> None:
         shift = 32 * index
         halves[index].effective = halves[index].permitted = permitted >> shift & 0xFFFFFFFF
         halves[index].inheritable = inheritable >> shift & 0xFFFFFFFF
-    _check(_libc.capset(ctypes.byref(header), halves), "capset")
+    check(libc.capset(ctypes.byref(header), halves), "capset")
 
 
 def close_range(first: int, last: int) -> None:
@@ -67,4 +69,4 @@ def close_range(first: int, last: int) -> None:
     number = {"x86_64": 436, "aarch64": 436}.get(os.uname().machine)
     if number is None:
         raise OSError(38, "close_range: unknown machine")
-    _check(_libc.syscall(ctypes.c_long(number), ctypes.c_uint(first), ctypes.c_uint(last), 0), "close_range")
+    check(libc.syscall(ctypes.c_long(number), ctypes.c_uint(first), ctypes.c_uint(last), 0), "close_range")

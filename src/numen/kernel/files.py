@@ -10,6 +10,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+NOT_EXECUTED = {
+    errno.ENOENT: "the interpreter in its first line, or its dynamic loader, is missing",
+    errno.ENOEXEC: "it is neither a program nor a script with #! in its first line",
+}
+"""Why a file that is there cannot be executed, where the error's own words would mislead (execve(2))."""
+
 MOST_LINKS = 40
 """Links that are followed on the way to one file: as many as the kernel follows (path_resolution(7))."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 
-from .calls import _check, _libc
+from .calls import check, libc
 
 IN_MODIFY = 0x2
 IN_MOVED_TO = 0x80
@@ -21,8 +21,8 @@ class Inotify:
     """An inotify instance. What fails raises OSError."""
 
     def __init__(self) -> None:
-        self._descriptor: int = _libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-        _check(self._descriptor, "inotify_init1")
+        self._descriptor: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        check(self._descriptor, "inotify_init1")
 
     def fileno(self) -> int:
         """What is readable when something has changed."""
@@ -30,8 +30,8 @@ class Inotify:
 
     def add_watch(self, path: str, mask: int) -> int:
         """Watch a file or a directory; return the watch, the same one where that is watched already."""
-        watch: int = _libc.inotify_add_watch(self._descriptor, os.fsencode(path), mask)
-        _check(watch, "inotify_add_watch")
+        watch: int = libc.inotify_add_watch(self._descriptor, os.fsencode(path), mask)
+        check(watch, "inotify_add_watch")
         return watch
 
     def read(self) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ import fcntl
 import os
 import termios
 
-from .calls import _check, _libc
+from .calls import check, libc
 
 DEFAULT_CAPACITY = 65536
 """What a new pipe holds, if its user has not got too many (fs.pipe-user-pages-soft)."""
@@ -18,8 +18,8 @@ LARGEST_CAPACITY = 2**20
 
 SPLICE_F_NONBLOCK = 2
 
-_libc.tee.restype = ctypes.c_ssize_t
-_libc.tee.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_uint)
+libc.tee.restype = ctypes.c_ssize_t
+libc.tee.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_uint)
 
 
 def waiting_bytes(pipe: int) -> int:
@@ -47,8 +47,8 @@ def set_capacity(pipe: int, size: int) -> int:
 
 def tee(source: int, target: int, size: int) -> int:
     """Duplicate up to that many bytes from pipe to pipe, and leave them in the source. Raises OSError."""
-    copied: int = _libc.tee(source, target, size, SPLICE_F_NONBLOCK)
-    _check(copied, "tee")
+    copied: int = libc.tee(source, target, size, SPLICE_F_NONBLOCK)
+    check(copied, "tee")
     return copied
 
 

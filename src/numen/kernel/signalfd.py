@@ -7,12 +7,11 @@ import os
 import struct
 
 from . import signals
+from .calls import check, libc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 _SIGNAL_SET = 128
 """Bytes of sigset_t."""
@@ -27,15 +26,13 @@ def signalfd(numbers: Collection[int]) -> int:
     It does not block, and is closed on exec. Raises OSError.
     """
     mask = ctypes.create_string_buffer(_SIGNAL_SET)
-    _libc.sigemptyset(mask)
+    libc.sigemptyset(mask)
     for number in numbers:
-        _libc.sigaddset(mask, number)
+        libc.sigaddset(mask, number)
     # Blocked first: one that comes in between waits, and is told of.
     signals.pthread_sigmask(signals.SIG_BLOCK, numbers)
-    descriptor = int(_libc.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC))
-    if descriptor < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"signalfd: {os.strerror(number)}")
+    descriptor = int(libc.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC))
+    check(descriptor, "signalfd")
     return descriptor
 
 

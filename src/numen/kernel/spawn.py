@@ -154,12 +154,10 @@ def failure(step: str, path: str, error: OSError) -> str:
     """The step that failed and what the system said, in words."""
     cause = error.strerror or str(error)
     if step == f"execute {path}":
-        if error.errno == errno.ENOENT and os.path.exists(path):
-            cause = "the interpreter in its first line, or its dynamic loader, is missing"
-        elif error.errno == errno.ENOEXEC:
-            cause = "it is neither a program nor a script with #! in its first line"
-        elif os.path.isdir(path):
+        if os.path.isdir(path):
             cause = "it is a directory"
+        elif error.errno in files.NOT_EXECUTED and os.path.exists(path):
+            cause = files.NOT_EXECUTED[error.errno]
     return f"cannot {step}: {cause}"
 
 

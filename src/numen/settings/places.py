@@ -11,6 +11,9 @@ import stat
 
 from ..errors import Unusable, from_os_error
 
+ENDING = ".toml"
+"""What stands behind a daemon's name in that of its definition file."""
+
 
 def absolute(path: str) -> str:
     """The path from the root. Raises Unusable where it is relative to a directory that is gone."""
@@ -60,6 +63,15 @@ def definitions_directory() -> str:
     if os.geteuid() == 0:
         return _made("/etc/numen/daemons.d")
     return _made_for_user(os.path.join("numen", "daemons.d"), "XDG_CONFIG_HOME", ".config")
+
+
+def defined_in(directory: str) -> list[str]:
+    """The names of the daemons that have a file there."""
+    try:
+        entries = os.listdir(directory)
+    except OSError:
+        return []
+    return sorted(one.removesuffix(ENDING) for one in entries if one.endswith(ENDING) and not one.startswith("."))
 
 
 def runtime_directory() -> str:
