@@ -686,6 +686,7 @@ def test_bash_completes_commands_options_names_and_words() -> None:
     assert complete("signal", "USR1", "m") == ["mail"]
     assert complete("wait", "--for", "") == ["running", "stopped"]
     assert complete("completion", "f") == ["fish"]
+    assert complete("check", "/pro") == ["/proc"]
     assert "true" in complete("start", "--", "tru")
     with suppress(FileNotFoundError):
         assert complete("detach", "--directory", "/pro") == ["/proc"]

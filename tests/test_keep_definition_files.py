@@ -133,6 +133,16 @@ def test_every_mistake_in_a_file_is_told_with_the_file(directory: Path) -> None:
     with pytest.raises(BadDefinition, match=f"^cannot use {path}: there are 3 mistakes in it\n") as caught:
         files.read(path)
     assert [name for name, _ in caught.value.mistakes] == ["command", "nice", "log.siz"]
+    assert caught.value.places == ((path, 1, 1), (path, 2, 1), (path, 4, 1))
+    assert f"\n  {path}:4:1: log.siz: there is no such key" in str(caught.value)
+
+
+def test_a_single_mistake_is_told_with_its_place(directory: Path) -> None:
+    path = written(directory, '\ncommand = ["/bin/true"]\n\n[environment]\nA = "1"\n"B C" = true\n')
+
+    with pytest.raises(BadDefinition, match=f"^cannot use {path}:6:1: environment: B C: True is no text") as caught:
+        files.read(path)
+    assert caught.value.places == ((path, 6, 1),)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +158,7 @@ def test_every_mistake_in_a_file_is_told_with_the_file(directory: Path) -> None:
     ids=["open list", "twice", "no UTF-8", "deep", "long number", "NUL"],
 )
 def test_what_is_no_toml_is_a_mistake_of_the_whole_file(content: bytes) -> None:
-    with pytest.raises(BadDefinition, match=r"^cannot use web\.toml: ") as caught:
+    with pytest.raises(BadDefinition, match=r"^cannot use web\.toml:1:\d+: |^cannot use web\.toml:2:\d+: ") as caught:
         files.from_text(content, "web.toml")
     assert [name for name, _ in caught.value.mistakes] == [""]
 

@@ -142,7 +142,7 @@ def test_whatever_a_key_holds_it_is_taken_or_the_mistake_is_told_at_that_key(key
         assert from_table(to_table(definition)) == definition
     else:
         assert refused
-        assert [name for name, _ in refused.mistakes] == [key.name]
+        assert {name for name, _ in refused.mistakes} == {key.name}
 
 
 @pytest.mark.fuzz
@@ -163,6 +163,19 @@ def test_all_mistakes_are_told_at_once_each_with_its_key() -> None:
     assert caught.value.exit_status == 2
     for name, message in caught.value.mistakes:
         assert f"\n  {name}: {message}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("environment", {"A": True, "B": "well", "C": []}), ("limits", {"a": 1, "core-size": 1, "c": 1})],
+)
+def test_of_a_table_each_entry_that_is_wrong_is_told(key: str, value: dict[str, Any]) -> None:
+    with pytest.raises(BadDefinition) as caught:
+        from_table(with_key(key, value))
+
+    (first, one), (second, other) = caught.value.mistakes
+    assert first == second == key
+    assert one != other
 
 
 def test_a_single_mistake_stands_on_one_line() -> None:

@@ -3,7 +3,8 @@
 `python tools/make_docs.py` writes them; with `--check` it only tells which files are not as the code has them.
 
 A part stands between a line `<!-- generated: NAME -->` and a line `<!-- end -->` in Markdown, and between
-`.\\" generated: NAME` and `.\\" end` in a manual page. What stands around the parts is written by hand.
+`.\\" generated: NAME` and `.\\" end` in a manual page. What stands around the parts is written by hand. The JSON schema
+of definitions is generated whole.
 """
 
 import inspect
@@ -21,6 +22,7 @@ from numen.cli.completion import tables
 from numen.cli.main import COMMANDS
 from numen.cli.options import Option, Table
 from numen.keep import keys
+from numen.keep.schema import schema
 from numen.settings.limits import LIMITS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,7 +68,9 @@ NEXT_STEPS = {
 
 def main(arguments: list[str]) -> int:
     """Renew every generated part; the exit status."""
-    outdated = [(path, renewed) for path, text in documents() if (renewed := renew(text)) != text]
+    renewed_files = [(path, text, renew(text)) for path, text in documents()]
+    renewed_files += [(path, path.read_text() if path.exists() else "", make()) for path, make in WHOLE.items()]
+    outdated = [(path, renewed) for path, text, renewed in renewed_files if renewed != text]
     for path, renewed in outdated:
         print(f"{'outdated' if '--check' in arguments else 'renewed'}: {path.relative_to(ROOT)}")
         if "--check" not in arguments:
@@ -125,6 +129,11 @@ def definition_keys() -> str:
         for key in keys.KEYS
     ]
     return "\n".join(["| key | value | default | meaning | example |", "|---|---|---|---|---|", *rows])
+
+
+def definition_schema() -> str:
+    """The JSON schema of definitions."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def default_of(key: keys.Key) -> str:
@@ -260,6 +269,9 @@ PARTS: dict[str, Callable[[], str]] = {
     **{f"man-{name}-options": partial(man_options, table) for name, table in TABLES.items()},
 }
 """By the names that stand in the marks."""
+
+WHOLE: dict[Path, Callable[[], str]] = {ROOT / "docs/numen.schema.json": definition_schema}
+"""Files that are generated from the first character to the last."""
 
 
 if __name__ == "__main__":

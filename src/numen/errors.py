@@ -35,6 +35,8 @@ class BadDefinition(BadOption):
 
     mistakes: "tuple[tuple[str, str], ...]"
     """Each the key, as `log.size`, and what is wrong with it; the key is empty where it is the whole file."""
+    places: "tuple[tuple[str, int, int], ...]" = ()
+    """Where each of the mistakes stands: the file, the line, the column; empty where no file was read."""
 
 
 class NoPermission(DaemonError):

@@ -38,6 +38,9 @@ NAMING = (
 )
 """Commands whose words are names of daemons; of `signal` they are from the second on."""
 
+READING = ("check",)
+"""Commands whose words are files."""
+
 WORDS = {
     "--color": "auto always never",
     "--fail-on": "fault warning unknown never",
@@ -129,6 +132,7 @@ _numen() {{
             logs) words="numen $(_numen_names "$1")" ;;
             {"|".join(NAMING)}) words=$(_numen_names "$1") ;;
             completion) words='bash zsh fish' ;;
+            {"|".join(READING)}) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
             *) words=$options ;;
         esac
     fi
@@ -189,6 +193,8 @@ def _zsh_arguments(name: str, table: Table) -> str:
         specs.append("1:shell:(bash zsh fish)")
     elif name == "logs":
         specs.append("*:name:_numen_logs")
+    elif name in READING:
+        specs.append("*:file:_files")
     elif name in NAMING:
         specs.append("*:name:_numen_names")
     return "_arguments " + " ".join(map(_quoted, specs))
@@ -212,6 +218,8 @@ def _fish() -> str:
             lines.append(f"{_fish_seen(name)} -a '(__fish_complete_subcommand --fcs-skip=2)'")
         if name in NAMING:
             lines.append(f"{_fish_seen(name)} -a {names}")
+        if name in READING:
+            lines.append(f"{_fish_seen(name)} -F")
     lines.append(f"{_fish_seen('signal')} -a '{SIGNALS}'")
     lines.append(f"{_fish_seen('signal')} -a {names}")
     lines.append(f"{_fish_seen('logs')} -a numen")

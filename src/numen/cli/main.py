@@ -33,6 +33,7 @@ COMMANDS = {
     "events": "say what has happened to daemons",
     "supervisor": "start the supervisor, and what ran when it ended",
     "shutdown": "end the supervisor, with the daemons or without",
+    "check": "tell every mistake in definitions, with its place",
     "completion": "print what lets a shell complete the words of numen",
 }
 """Each is the module of that name in this package, with a function run(arguments)."""

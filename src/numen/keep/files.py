@@ -17,12 +17,12 @@ from ..kernel.files import untrusted_part, write_beside
 from ..record import Record
 from ..settings.names import check_kept_name
 from ..settings.places import ENDING
-from .keys import bad_definition, from_table, to_table
+from .definition_source import Source
+from .keys import read_table, to_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any
 
     from .definition import Definition
 
@@ -50,18 +50,19 @@ def definition_path(directory: str, name: str) -> str:
 def read(path: str) -> Definition:
     """The definition in a file.
 
-    Raises BadDefinition with every mistake in it, Unusable where it is missing, too large or could have been written
-    by somebody else, NoPermission.
+    Raises BadDefinition with every mistake in it and its place, Unusable where it is missing, too large or could have
+    been written by somebody else, NoPermission.
     """
-    return from_text(_content(path), path)
+    return from_text(read_content(path), path)
 
 
 def from_text(content: bytes, path: str) -> Definition:
     """The definition that a file of this content holds. Raises BadDefinition."""
-    try:
-        return from_table(_table(content))
-    except BadDefinition as error:
-        raise bad_definition(error.mistakes, path) from error
+    source = Source(content, path)
+    definition, mistakes = read_table(source.table())
+    if definition is None:
+        raise source.refused(mistakes)
+    return definition
 
 
 def read_all(directory: str) -> Found:
@@ -71,22 +72,25 @@ def read_all(directory: str) -> Found:
     """
     definitions: dict[str, Definition] = {}
     mistakes: dict[str, DaemonError] = {}
-    try:
-        entries = sorted(os.listdir(directory))
-    except FileNotFoundError:
-        entries = []
-    except OSError as error:
-        raise from_os_error(error, f"read the definitions in {directory}") from error
-    for entry in entries:
-        # What begins with a dot is an editor's, half written.
-        if entry.startswith(".") or not entry.endswith(ENDING):
-            continue
+    for entry in entries(directory):
         name = entry.removesuffix(ENDING)
         try:
             definitions[name] = read(definition_path(directory, name))
         except DaemonError as error:
             mistakes[entry] = error
     return Found(definitions=definitions, mistakes=mistakes)
+
+
+def entries(directory: str) -> list[str]:
+    """The files in a directory that define a daemon each; none where it is missing. Raises NoPermission or Unusable."""
+    try:
+        found = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise from_os_error(error, f"read the definitions in {directory}") from error
+    # What begins with a dot is an editor's, half written.
+    return [entry for entry in found if entry.endswith(ENDING) and not entry.startswith(".")]
 
 
 class Directory:
@@ -177,7 +181,7 @@ def set_start(path: str, start: bool) -> None:  # noqa: FBT001 - the key's value
 
     Raises what read() and write() raise.
     """
-    content = _content(path)
+    content = read_content(path)
     changed = with_start(content, start, path)
     if changed != content:
         _write(path, changed)
@@ -221,7 +225,8 @@ def _write(path: str, content: bytes) -> None:
         raise from_os_error(error, f"write the definition {path}") from error
 
 
-def _content(path: str) -> bytes:
+def read_content(path: str, largest: int = LARGEST_FILE) -> bytes:
+    """What stands in a file that nobody else could have written. Raises Unusable, NoPermission."""
     if part := untrusted_part(path):
         raise _not_trusted(path, part)
     try:
@@ -232,9 +237,9 @@ def _content(path: str) -> bytes:
                 raise Unusable(f"cannot read the definition {path}: it is no file", path=path)
             if found.st_uid not in (0, os.geteuid()) or found.st_mode & (stat.S_IWOTH | _group_bit(found)):
                 raise _not_trusted(path, path)
-            if found.st_size > LARGEST_FILE:
+            if found.st_size > largest:
                 raise Unusable(f"cannot read the definition {path}: it has {found.st_size} bytes", path=path)
-            return file.read(LARGEST_FILE)
+            return file.read(largest)
     except OSError as error:
         raise from_os_error(error, f"read the definition {path}") from error
 
@@ -257,21 +262,6 @@ def _not_trusted(path: str, part: str) -> DaemonError:
         part=part,
         mode=stat.S_IMODE(found.st_mode),
     )
-
-
-def _table(content: bytes) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(content.decode())
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise bad_definition([("", f"it is no UTF-8 text (line {line})")]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise bad_definition([("", str(error))]) from None
-    except (RecursionError, ValueError, OverflowError):
-        # A thousand brackets, and a number of thousands of digits, are no TOML that anybody wrote by hand.
-        raise bad_definition([("", "a value in it is nested too deeply, or a number too long")]) from None
 
 
 def _printable(line: str) -> str:

@@ -14,12 +14,11 @@ from .definition import ALWAYS, FAILED, NEVER, ON_FAILURE, SLOWLY, Definition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from ..settings.toml_positions import Path
     from .kinds import Kind
-
-    Mistakes = list[tuple[str, str]]
 
 
 class Key(Record):
@@ -34,6 +33,8 @@ class Key(Record):
     """A value as TOML."""
     always: bool = False
     """Whether it is written even where it has its default."""
+    live: bool = False
+    """Whether a change of it takes hold without a restart."""
 
     @property
     def field(self) -> str:
@@ -85,30 +86,35 @@ KEYS = (
         kind=kinds.duration(0.1),
         help="how long it may take to become ready; then it is ended, as a failure",
         example='"2m"',
+        live=True,
     ),
     Key(
         name="restart",
         kind=kinds.choice(ALWAYS, ON_FAILURE, NEVER),
         help="when it is started again after it has ended by itself",
         example='"on-failure"',
+        live=True,
     ),
     Key(
         name="success",
         kind=kinds.ENDINGS,
         help="exit statuses and signals that are no failure, instead of the default ones",
         example='[0, 75, "TERM"]',
+        live=True,
     ),
     Key(
         name="final",
         kind=kinds.ENDINGS,
         help="exit statuses and signals after which it is not started again, whatever `restart` says",
         example="[64, 78]",
+        live=True,
     ),
     Key(
         name="healthy_after",
         kind=kinds.duration(SHORTEST_HEALTH),
         help="up for that long past ready, it is started again at once when it ends; else after a wait",
         example='"5s"',
+        live=True,
     ),
     Key(
         name="forgiven_after",
@@ -116,6 +122,7 @@ KEYS = (
         help="up for that long, its earlier failures are forgotten: the next wait is the first again;"
         " at least `healthy_after`",
         example='"10m"',
+        live=True,
     ),
     Key(
         name="stop",
@@ -123,12 +130,14 @@ KEYS = (
         help="how it is stopped: signals, and how long to wait after each until all of its family is gone; KILL is"
         " added where it is not the last, and 10s after the last",
         example='["INT", "30s", "KILL"]',
+        live=True,
     ),
     Key(
         name="reload",
         kind=kinds.RELOAD,
         help="the signal that lets it read its configuration again",
         example='"USR1"',
+        live=True,
     ),
     Key(name="nice", kind=kinds.number(-20, 19), help="the nice value, -20 (first) to 19 (last)", example="10"),
     Key(
@@ -155,6 +164,7 @@ KEYS = (
         kind=kinds.FLAG,
         help="whether it is brought back when the supervisor starts, at boot for one (numen enable, numen disable)",
         example="false",
+        live=True,
     ),
     Key(
         name="environment_files",
@@ -176,50 +186,60 @@ KEYS = (
         help="the bound of the first wait before it is started again; it doubles with each failure, and a random part"
         " of it is waited",
         example='"1s"',
+        live=True,
     ),
     Key(
         name="backoff.longest",
         kind=kinds.duration(SHORTEST_LONGEST),
         help="the bound of the longest such wait; at least `backoff.first`",
         example='"5m"',
+        live=True,
     ),
     Key(
         name="give_up.restarts",
         kind=kinds.number(0, 1000),
         help="so many restarts within `give_up.within` are too many; 0 never gives up",
         example="5",
+        live=True,
     ),
     Key(
         name="give_up.within",
         kind=kinds.duration(1.0),
         help="the time in which restarts are counted",
         example='"10m"',
+        live=True,
     ),
     Key(
         name="give_up.then",
         kind=kinds.choice(FAILED, SLOWLY),
         help="what follows then: nothing more, or a try every `give_up.every`",
         example='"slowly"',
+        live=True,
     ),
     Key(
         name="give_up.every",
         kind=kinds.duration(SHORTEST_EVERY),
         help="the wait between tries where `give_up.then` is `slowly`",
         example='"15m"',
+        live=True,
     ),
     Key(
         name="log.size",
         kind=kinds.size(4096),
         help="how large the log may grow before the next file is begun",
         example='"100MB"',
+        live=True,
     ),
     Key(
         name="log.keep",
         kind=kinds.number(1, 1000),
         help="how many files there are in all, the one that is written among them",
         example="10",
+        live=True,
     ),
-    Key(name="log.compress", kind=kinds.FLAG, help="compress the files that are full (gzip)", example="true"),
+    Key(
+        name="log.compress", kind=kinds.FLAG, help="compress the files that are full (gzip)", example="true", live=True
+    ),
     Key(name="log.timestamps", kind=kinds.FLAG, help="put the time before each line", example="true"),
     Key(
         name="log.separate_stderr",
@@ -266,27 +286,71 @@ _OTHER_WORDS = {
 """What other programs call them."""
 
 
+class Mistake(Record):
+    """Something in a table that cannot be used."""
+
+    key: str
+    """The full name of the key, as `log.size`; empty where it is the whole table."""
+    message: str
+    path: Path
+    """Where in the table it stands; for a variable of the environment that one's own place."""
+
+
 def from_table(table: Mapping[str, Any]) -> Definition:
     """The definition that a table holds. Raises BadDefinition with every mistake in it."""
+    definition, mistakes = read_table(table)
+    if definition is None:
+        raise bad_definition([(one.key, one.message) for one in mistakes])
+    return definition
+
+
+def read_table(table: Mapping[str, Any]) -> tuple[Definition | None, list[Mistake]]:
+    """The definition that a table holds; `None` where there are mistakes, and these."""
+    values, mistakes = read_values(table)
+    mistakes += missing_keys(table)
+    mistakes += contradictions(values)
+    return None if mistakes else Definition(**values), mistakes
+
+
+def read_values(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
+    """The values that stand in a table, by the fields of Definition, and what is wrong with others."""
     values: dict[str, Any] = {}
-    mistakes: Mistakes = []
+    mistakes: list[Mistake] = []
     if not isinstance(table, dict):
-        raise bad_definition([("", f"{kinds.shown(table)} is no table of keys and values")])
-    for name, written in _flat(table, mistakes):
+        return {}, [Mistake(key="", message=f"{kinds.shown(table)} is no table of keys and values", path=())]
+    for path, written in _flat(table, mistakes):
+        name = ".".join(path)
         key = BY_NAME.get(name)
         if key is None:
-            mistakes.append((name, _unknown(name)))
+            mistakes.append(Mistake(key=name, message=_unknown(name), path=path))
             continue
         try:
             values[key.field] = key.kind.parse(written)
         except BadOption as error:
-            mistakes.append((name, kinds.clipped(str(error), 300)))
-    if "command" not in table:
-        mistakes.append(("command", "it is missing; write the program and its arguments"))
-    mistakes += _contradictions(values)
-    if mistakes:
-        raise bad_definition(mistakes)
-    return Definition(**values)
+            mistakes += _mistakes_in(key, path, written, error)
+    return values, mistakes
+
+
+def missing_keys(table: Mapping[str, Any]) -> list[Mistake]:
+    """The mistake that there is no command, where there is none."""
+    if not isinstance(table, dict) or "command" in table:
+        return []
+    return [Mistake(key="command", message="it is missing; write the program and its arguments", path=("command",))]
+
+
+def _mistakes_in(key: Key, path: Path, written: Any, error: BadOption) -> list[Mistake]:
+    """What is wrong with a value: of a table each entry that is wrong by itself."""
+    found: list[tuple[Path, str]] = []
+    if isinstance(written, dict) and key.kind.schema.get("type") == "object":
+        for name, one in written.items():
+            try:
+                key.kind.parse({name: one})
+            except BadOption as wrong:
+                found.append(((*path, str(name)), str(wrong)))
+    return [
+        Mistake(key=key.name, message=kinds.clipped(message, 300), path=where)
+        for where, message in found or [(path, str(error))]
+    ]
 
 
 def to_table(definition: Definition) -> dict[str, Any]:
@@ -303,15 +367,22 @@ def to_table(definition: Definition) -> dict[str, Any]:
 def check(definition: Definition) -> None:
     """Raise BadDefinition where values contradict each other."""
     changed = {key.field: value for key in KEYS if (value := getattr(definition, key.field)) != _default(key)}
-    if mistakes := _contradictions(changed):
-        raise bad_definition(mistakes)
+    if mistakes := contradictions(changed):
+        raise bad_definition([(one.key, one.message) for one in mistakes])
 
 
-def bad_definition(mistakes: Sequence[tuple[str, str]], where: str = "the definition") -> BadDefinition:
-    """The error that tells them, a line for each where there are several."""
+def bad_definition(
+    mistakes: Sequence[tuple[str, str]], where: str = "the definition", places: Sequence[tuple[str, int, int]] = ()
+) -> BadDefinition:
+    """The error that tells them, a line for each where there are several; `places` are where they stand in files."""
     lines = [f"{kinds.clipped(name, 60)}: {message}" if name else message for name, message in mistakes]
-    told = lines[0] if len(lines) == 1 else "\n  ".join([f"there are {len(lines)} mistakes in it", *lines])
-    return BadDefinition(f"cannot use {where}: {told}", mistakes=tuple(mistakes))
+    if places:
+        lines = [f"{file}:{line}:{column}: {text}" for (file, line, column), text in zip(places, lines, strict=True)]
+    if len(lines) > 1:
+        told = "\n  ".join([f"cannot use {where}: there are {len(lines)} mistakes in it", *lines])
+    else:
+        told = f"cannot use {lines[0]}" if places else f"cannot use {where}: {lines[0]}"
+    return BadDefinition(told, mistakes=tuple(mistakes), places=tuple(places))
 
 
 def default(key: Key) -> Any:
@@ -324,46 +395,52 @@ def _default(key: Key) -> Any:
     return getattr(Definition, key.field, None)
 
 
-def _flat(table: Mapping[str, Any], mistakes: Mistakes) -> Iterator[tuple[str, Any]]:
-    """Every key by its full name, with its value."""
+def _flat(table: Mapping[str, Any], mistakes: list[Mistake]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every key with its value."""
     for name, value in table.items():
         if name not in GROUPS:
-            yield str(name), value
+            yield (str(name),), value
         elif isinstance(value, dict):
-            yield from ((f"{name}.{inner}", one) for inner, one in value.items())
+            yield from (((name, str(inner)), one) for inner, one in value.items())
         else:
             keys = ", ".join(one.partition(".")[2] for one in BY_NAME if one.startswith(f"{name}."))
-            mistakes.append((name, f"{kinds.shown(value)} is no table; there are the keys {keys} in it"))
+            message = f"{kinds.shown(value)} is no table; there are the keys {keys} in it"
+            mistakes.append(Mistake(key=name, message=message, path=(name,)))
 
 
 def _unknown(name: str) -> str:
-    from difflib import get_close_matches
-
     plain = name.lower().replace("-", "_")
     inner = {one.rpartition(".")[2]: one for one in BY_NAME if "." in one}
-    meant = _OTHER_WORDS.get(plain) or inner.get(plain)
-    if meant is None:
-        # A long one resembles nothing, and comparing takes its time.
-        close = get_close_matches(plain, BY_NAME, n=1) if len(plain) <= 40 else []
-        meant = close[0] if close else None
+    meant = _OTHER_WORDS.get(plain) or inner.get(plain) or nearest(plain, BY_NAME)
     return "there is no such key" + (f"; did you mean {meant}?" if meant else "")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The word that was probably meant; `None` where none resembles it."""
+    from difflib import get_close_matches
+
+    # A long one resembles nothing, and comparing takes its time.
+    close = get_close_matches(word, known, n=1) if len(word) <= 40 else []
+    return close[0] if close else None
 
 
 _ORDERED = (("backoff.first", "backoff.longest"), ("healthy_after", "forgiven_after"))
 """Pairs of which the second must not be below the first."""
 
 
-def _contradictions(values: Mapping[str, Any]) -> Mistakes:
+def contradictions(values: Mapping[str, Any]) -> list[Mistake]:
+    """What is wrong with values beside each other, by the fields of Definition."""
     mistakes = []
     for lower, upper in _ORDERED:
         low, high = _value(values, lower), _value(values, upper)
         if high < low:
             # Told where it can be mended: at the one that is written.
             if BY_NAME[upper].field in values:
-                told = upper, f"{format_duration(high)} is below {lower}, {format_duration(low)}"
+                name, message = upper, f"{format_duration(high)} is below {lower}, {format_duration(low)}"
             else:
-                told = lower, f"{format_duration(low)} is above {upper}, {format_duration(high)}; write that one too"
-            mistakes.append(told)
+                name = lower
+                message = f"{format_duration(low)} is above {upper}, {format_duration(high)}; write that one too"
+            mistakes.append(Mistake(key=name, message=message, path=tuple(name.split("."))))
     return mistakes
 
 

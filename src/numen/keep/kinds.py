@@ -21,7 +21,7 @@ from ..settings.sizes import format_size, parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 LONGEST = 10 * 365 * 86400.0
@@ -51,6 +51,8 @@ class Kind(Record):
     """Makes what parse() takes from the text of an option."""
     written: str
     """How it is written, in words, for the manual."""
+    schema: Mapping[str, Any]
+    """What parse() takes, as JSON Schema says it; an editor knows by it what may stand there."""
 
     def convert(self, text: str) -> Any:
         """The value that an option's text means. Raises BadOption."""
@@ -389,12 +391,29 @@ def _limits_split(text: str) -> dict[str, str]:
 # The kinds by name
 
 
+def _any_of(*schemas: Mapping[str, Any]) -> dict[str, Any]:
+    return {"anyOf": list(schemas)}
+
+
+def _list_schema(*items: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items[0] if len(items) == 1 else _any_of(*items)}
+
+
+_TEXT = {"type": "string"}
+_FULL_PATH = {"type": "string", "pattern": "^/"}
+_NAME_OR_NUMBER = {"type": ["string", "integer"]}
+_LIMIT = _any_of(
+    _TEXT, {"type": "integer", "minimum": 0}, {**_list_schema(_NAME_OR_NUMBER), "minItems": 1, "maxItems": 2}
+)
+
+
 def number(lowest: int, highest: int) -> Kind:
     """Whole numbers between two bounds."""
     return Kind(
         parse=lambda value: _whole(value, lowest, highest),
         split=_number_in,
         written=f"a whole number from {lowest} to {highest}",
+        schema={"type": "integer", "minimum": lowest, "maximum": highest},
     )
 
 
@@ -404,6 +423,7 @@ def duration(lowest: float) -> Kind:
         parse=lambda value: _seconds_from(value, lowest),
         form=exact_duration,
         written="a duration" + (f" of at least {format_duration(lowest)}" if lowest else ""),
+        schema=_any_of(_TEXT, {"type": "number", "minimum": lowest, "maximum": LONGEST}),
     )
 
 
@@ -416,7 +436,12 @@ def size(lowest: int) -> Kind:
             raise BadOption(f"{shown(value)} is no size from {format_size(lowest)}; write one like 4096 or 50MB")
         return found
 
-    return Kind(parse=parse, form=format_size, written=f"a size of at least {format_size(lowest)}")
+    return Kind(
+        parse=parse,
+        form=format_size,
+        written=f"a size of at least {format_size(lowest)}",
+        schema=_any_of(_TEXT, {"type": "integer", "minimum": lowest}),
+    )
 
 
 def choice(*words: str) -> Kind:
@@ -427,21 +452,86 @@ def choice(*words: str) -> Kind:
             raise BadOption(f"{shown(value)} is unknown; there are {', '.join(words)}")
         return value
 
-    return Kind(parse=parse, written=" or ".join(f"`{word}`" for word in words))
+    return Kind(parse=parse, written=" or ".join(f"`{word}`" for word in words), schema={"enum": list(words)})
 
 
-COMMAND = Kind(parse=_command, form=list, written="a list of words")
-PATH = Kind(parse=_path, written="a full path")
-UMASK = Kind(parse=_umask, form=lambda mask: f"{mask:03o}", written="octal digits as text")
-ENVIRONMENT = Kind(parse=_environment, form=dict, written="a table of text")
-ENVIRONMENT_FILES = Kind(parse=_environment_files, form=list, written="a list of full paths")
-ACCOUNT = Kind(parse=_account, written="a name or a number")
-GROUPS = Kind(parse=_groups, form=list, split=comma_separated, written="a list of names or numbers")
-READY = Kind(parse=_ready, written="`exec`, `notify` or `fd:N` with N above 2")
-ENDINGS = Kind(parse=_endings, form=_endings_form, split=comma_separated, written="a list of exit statuses and signals")
-STOP = Kind(parse=_stop, form=_stop_form, split=_slashes, written="a list: signals, and how long to wait after each")
-RELOAD = Kind(parse=_reload, form=_short, written="a signal")
-FLAG = Kind(parse=_flag, written="`true` or `false`")
-LIMITS_TABLE = Kind(parse=_limits, form=_limits_form, split=_limits_split, written="a table of limits")
-AFFINITY = Kind(parse=_affinity, form=_affinity_form, written="text such as `0-3,8`, or a list of numbers")
-CAPABILITY_NAMES = Kind(parse=_capabilities, form=list, split=comma_separated, written="a list of names")
+COMMAND = Kind(
+    parse=_command,
+    form=list,
+    written="a list of words",
+    schema={**_list_schema(_TEXT), "prefixItems": [_FULL_PATH], "minItems": 1},
+)
+PATH = Kind(parse=_path, written="a full path", schema=_FULL_PATH)
+UMASK = Kind(
+    parse=_umask,
+    form=lambda mask: f"{mask:03o}",
+    written="octal digits as text",
+    schema={"type": "string", "pattern": "^[0-7]{1,4}$"},
+)
+ENVIRONMENT = Kind(
+    parse=_environment,
+    form=dict,
+    written="a table of text",
+    schema={"type": "object", "additionalProperties": _NAME_OR_NUMBER},
+)
+ENVIRONMENT_FILES = Kind(
+    parse=_environment_files,
+    form=list,
+    written="a list of full paths",
+    schema=_list_schema({"type": "string", "pattern": "^-?/"}),
+)
+ACCOUNT = Kind(parse=_account, written="a name or a number", schema=_NAME_OR_NUMBER)
+GROUPS = Kind(
+    parse=_groups,
+    form=list,
+    split=comma_separated,
+    written="a list of names or numbers",
+    schema=_list_schema(_NAME_OR_NUMBER),
+)
+READY = Kind(
+    parse=_ready,
+    written="`exec`, `notify` or `fd:N` with N above 2",
+    schema={"type": "string", "pattern": "^(exec|notify|fd:[0-9]+)$"},
+)
+ENDINGS = Kind(
+    parse=_endings,
+    form=_endings_form,
+    split=comma_separated,
+    written="a list of exit statuses and signals",
+    schema=_list_schema(_TEXT, {"type": "integer", "minimum": 0, "maximum": 255}),
+)
+STOP = Kind(
+    parse=_stop,
+    form=_stop_form,
+    split=_slashes,
+    written="a list: signals, and how long to wait after each",
+    schema=_any_of({**_list_schema({"type": ["string", "number"]}), "minItems": 1}, {"type": ["string", "number"]}),
+)
+RELOAD = Kind(
+    parse=_reload,
+    form=_short,
+    written="a signal",
+    schema=_any_of(_TEXT, {"type": "integer", "minimum": 1, "maximum": 64}),
+)
+FLAG = Kind(parse=_flag, written="`true` or `false`", schema={"type": "boolean"})
+LIMITS_TABLE = Kind(
+    parse=_limits,
+    form=_limits_form,
+    split=_limits_split,
+    written="a table of limits",
+    # The manual's names, such as nofile, are taken too.
+    schema={"type": "object", "properties": dict.fromkeys(LIMITS, _LIMIT), "additionalProperties": _LIMIT},
+)
+AFFINITY = Kind(
+    parse=_affinity,
+    form=_affinity_form,
+    written="text such as `0-3,8`, or a list of numbers",
+    schema=_any_of(_TEXT, {**_list_schema(_NAME_OR_NUMBER), "minItems": 1}),
+)
+CAPABILITY_NAMES = Kind(
+    parse=_capabilities,
+    form=list,
+    split=comma_separated,
+    written="a list of names",
+    schema=_list_schema(_TEXT),
+)

@@ -1,0 +1,74 @@
+"""Definitions as JSON Schema describes them, so that an editor completes and checks what is written.
+
+It takes whatever numen takes. What it cannot say, such as that a name means a user, numen alone refuses.
+"""
+
+from __future__ import annotations
+
+from . import keys
+from .references import KEYS as REFERENCE_KEYS
+from .references import REFERENCES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+
+def schema() -> dict[str, Any]:
+    """The schema of `numen.toml`; that of a file of one daemon is `$defs/definition` in it."""
+    daemons = {"type": "object", "additionalProperties": _reference("daemon")}
+    order = {name: _reference(name) for name in REFERENCE_KEYS}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "numen.toml",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "defaults": {**_reference("defaults"), "description": "what holds for each daemon that says nothing else"},
+            "daemon": {**daemons, "description": "the daemons, each in a table of its name"},
+        },
+        "$defs": {
+            "definition": {**_table(_properties()), "required": ["command"]},
+            "defaults": _table(_properties()),
+            "daemon": _table({**_properties(), **order}),
+            **{key.name: _described(key) for key in keys.KEYS},
+            "after": {"description": "the daemons after which it starts", **REFERENCES.schema},
+            "requires": {"description": "the same, and they are started with it", **REFERENCES.schema},
+        },
+    }
+
+
+def _properties() -> dict[str, Any]:
+    """Each key, those with a dot in their name in the table that the name begins with."""
+    plain = {key.name: _reference(key.name) for key in keys.KEYS if "." not in key.name}
+    return plain | {group: _table(_inner(group)) for group in sorted(keys.GROUPS)}
+
+
+def _inner(group: str) -> dict[str, Any]:
+    names: Iterable[str] = (key.name for key in keys.KEYS if key.name.startswith(f"{group}."))
+    return {name.partition(".")[2]: _reference(name) for name in names}
+
+
+def _table(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _described(key: keys.Key) -> dict[str, Any]:
+    default = keys.default(key)
+    return {
+        "description": key.help,
+        **({} if default is None else {"default": default}),
+        **key.kind.schema,
+        "examples": [_example(key)],
+    }
+
+
+def _example(key: keys.Key) -> Any:
+    import tomllib
+
+    return tomllib.loads(f"it = {key.example}")["it"]
+
+
+def _reference(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/$defs/{name}"}
