@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from numen.keep.calls import Call
-from numen.keep.control import Server
+from numen.keep.control.calls import Call
+from numen.keep.control.server import Server
 from numen.wire import client
 from numen.wire.interface import Interface
 

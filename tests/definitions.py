@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from numen.become.identity import CAPABILITIES
-from numen.keep.definition import Definition
-from numen.keep.kinds import LARGEST, LONGEST
+from numen.keep.definitions.definition import Definition
+from numen.keep.definitions.kinds import LARGEST, LONGEST
 from numen.settings.limits import LIMITS
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)

@@ -13,7 +13,7 @@ from functools import cache
 from numen.keep import life as lives
 from numen.keep.backoff import time_up
 from numen.keep.decide import decide
-from numen.keep.definition import ALWAYS, FAILED, NEVER, SLOWLY, Definition
+from numen.keep.definitions.definition import ALWAYS, FAILED, NEVER, SLOWLY, Definition
 from numen.keep.kept import is_being_spawned
 from numen.keep.life import Event, Life, ProcessId, State
 from numen.record import Record

@@ -12,7 +12,7 @@ from typing import Any
 
 import observe
 from numen.keep import spawning
-from numen.keep.definition import Definition
+from numen.keep.definitions.definition import Definition
 from numen.keep.forker_client import ForkerClient
 from numen.keep.kernel import NotSpawned, Order, Spawned
 from numen.keep.life import ProcessId

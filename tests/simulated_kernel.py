@@ -17,7 +17,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from numen.keep.definition import Definition
+from numen.keep.definitions.definition import Definition
 from numen.keep.kernel import Ended, Happening, Marks, Message, NotSpawned, Order, Ready, Spawned
 from numen.keep.life import ProcessId
 from numen.record import Record

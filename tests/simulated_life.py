@@ -14,7 +14,7 @@ from random import Random
 
 from numbered_kernel import Crash, NumberedKernel
 from numen.keep.decide import SHUT_DOWN
-from numen.keep.definition import ALWAYS, FAILED, NEVER, ON_FAILURE, SLOWLY, Definition
+from numen.keep.definitions.definition import ALWAYS, FAILED, NEVER, ON_FAILURE, SLOWLY, Definition
 from numen.keep.kernel import Order
 from numen.keep.life import RESTING, Life, State
 from numen.keep.requests import Kind, Outcome

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from numen.keep.checking import Checked, check
+from numen.keep.definitions.checking import Checked, check
 from processes import run_numen
 
 TRUE = 'command = ["/bin/true"]\n'

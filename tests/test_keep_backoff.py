@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numen.keep import backoff
-from numen.keep.definition import SLOWLY, Definition
+from numen.keep.definitions.definition import SLOWLY, Definition
 from numen.keep.life import Life
 
 pytestmark = pytest.mark.once

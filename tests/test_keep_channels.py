@@ -10,7 +10,7 @@ import pytest
 
 import observe
 from numen.keep.channels import Channels, key
-from numen.keep.definition import Definition
+from numen.keep.definitions.definition import Definition
 from numen.keep.life import ProcessId
 from processes import Reaper, wait_for
 

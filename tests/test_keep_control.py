@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from control_server import Raw, Served, request, serving
 from numen.errors import NoPermission, Unusable
-from numen.keep.calls import Call
-from numen.keep.connection import CONGESTED, LARGEST_BACKLOG
-from numen.keep.control import supervisor_interface
+from numen.keep.control.calls import Call
+from numen.keep.control.connection import CONGESTED, LARGEST_BACKLOG
+from numen.keep.control.server import supervisor_interface
 from numen.wire import interface as interfaces
 from numen.wire.client import Disconnected, Refused
 from numen.wire.interface import Interface, Struct
@@ -655,7 +655,7 @@ def switches_at_rest(thread: int) -> int:
 def test_without_a_descriptor_left_an_idle_client_goes_and_others_get_in(numen_home: Path, reaper: Reaper) -> None:
     script = """
 import asyncio, resource, sys
-from numen.keep.control import Server, supervisor_interface
+from numen.keep.control.server import Server, supervisor_interface
 async def main():
     class Service:
         def call(self, method, parameters, call):

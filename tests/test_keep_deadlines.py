@@ -3,7 +3,7 @@
 from random import Random
 
 from numen.keep.deadlines import MOST_STALE, Deadlines
-from numen.keep.definition import Definition
+from numen.keep.definitions.definition import Definition
 from numen.keep.kept import Daemon
 
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from explored_lives import DEFINITIONS, EVENTS, KINDS, can_happen, transitions
 from numen.keep import life as lives
 from numen.keep.decide import ALIVE_AFTER, LOST, NOT_READY, RESTARTED_BY_REQUEST, SHUT_DOWN, STOPPED_BY_REQUEST, decide
-from numen.keep.definition import ALWAYS, NEVER, ON_FAILURE, Definition
+from numen.keep.definitions.definition import ALWAYS, NEVER, ON_FAILURE, Definition
 from numen.keep.kept import is_being_spawned
 from numen.keep.life import (
     BecameReady,

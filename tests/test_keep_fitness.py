@@ -19,8 +19,8 @@ from keeping import (
     wait_until,
 )
 from numen.errors import NoPermission, Unusable
-from numen.keep import fitness
-from numen.keep.definition import Definition
+from numen.keep.definitions import fitness
+from numen.keep.definitions.definition import Definition
 from numen.kernel import proc
 from processes import run_numen
 

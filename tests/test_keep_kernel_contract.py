@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import pytest
 
-from numen.keep.definition import Definition
+from numen.keep.definitions.definition import Definition
 from numen.keep.home import Home, lock_supervisor
 from numen.keep.kernel import Ended, Happening, Kernel, Marks, Message, NotSpawned, Order, Ready, Spawned
 from numen.keep.life import ProcessId

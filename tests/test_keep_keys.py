@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from definitions import definitions
 from numen.errors import BadDefinition
-from numen.keep.definition import CLEAN_ENDINGS, Definition
-from numen.keep.keys import BY_NAME, GROUPS, KEYS, Key, check, default, from_table, to_table
-from numen.keep.kinds import LONGEST
+from numen.keep.definitions.definition import CLEAN_ENDINGS, Definition
+from numen.keep.definitions.keys import BY_NAME, GROUPS, KEYS, Key, check, default, from_table, to_table
+from numen.keep.definitions.kinds import LONGEST
 
 pytestmark = pytest.mark.once
 

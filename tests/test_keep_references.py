@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numen.errors import BadOption
-from numen.keep.references import COMPLETED, READY, REFERENCES, STARTED, Order, Reference, check, drawn
+from numen.keep.definitions.references import COMPLETED, READY, REFERENCES, STARTED, Order, Reference, check, drawn
 
 
 def orders(**after: str) -> dict[str, Order]:

@@ -6,7 +6,7 @@ import pytest
 
 from explored_lives import transitions
 from numen.keep.decide import SHUT_DOWN
-from numen.keep.definition import Definition
+from numen.keep.definitions.definition import Definition
 from numen.keep.life import RESTING, Ending, Life, ProcessId, State
 from numen.keep.requests import Asked, Kind, Outcome, answer
 

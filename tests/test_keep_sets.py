@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from definitions import definitions
 from numen.errors import BadDefinition, Unusable
-from numen.keep import sets
-from numen.keep.definition import Definition
-from numen.keep.keys import to_table
-from numen.keep.sets import DaemonSet, from_text
+from numen.keep.definitions import sets
+from numen.keep.definitions.definition import Definition
+from numen.keep.definitions.keys import to_table
+from numen.keep.definitions.sets import DaemonSet, from_text
 
 TRUE = 'command = ["/bin/true"]'
 

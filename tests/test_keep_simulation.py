@@ -17,7 +17,7 @@ import pytest
 import planted_bugs
 from numbered_kernel import AFTER, BEFORE, Crash, NumberedKernel
 from numen.keep import ledger
-from numen.keep.definition import Definition
+from numen.keep.definitions.definition import Definition
 from numen.keep.kernel import Order
 from numen.keep.life import State
 from numen.keep.requests import Outcome

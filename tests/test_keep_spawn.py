@@ -29,7 +29,7 @@ from keep_spawning import (
 from numen.become import descriptors
 from numen.errors import BadOption, Unusable
 from numen.keep import spawning
-from numen.keep.definition import Definition
+from numen.keep.definitions.definition import Definition
 from numen.keep.forker_client import ForkerClient
 from numen.keep.kernel import Order
 from numen.keep.life import ProcessId
@@ -176,7 +176,7 @@ def test_it_has_the_soft_limit_that_the_supervisor_was_started_with(tmp_path: Pa
     script = f"""
 import json, os, resource
 from numen.keep import spawning
-from numen.keep.definition import Definition
+from numen.keep.definitions.definition import Definition
 from numen.keep.kernel import Order
 from numen.keep.spawning import Streams
 
@@ -444,7 +444,7 @@ def test_both_ways_do_without_newer_system_calls(error: str, tmp_path: Path) -> 
     script = f"""
 import os, select
 from numen.keep import family, spawning
-from numen.keep.definition import Definition
+from numen.keep.definitions.definition import Definition
 from numen.keep.forker_client import ForkerClient
 from numen.keep.kernel import Marks, Order, Spawned
 from numen.keep.spawning import Streams

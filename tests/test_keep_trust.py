@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from numen.keep.definition import Definition
-from numen.keep.trust import untrusted
+from numen.keep.definitions.definition import Definition
+from numen.keep.definitions.trust import untrusted
 
 NOBODY = 65534
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numen.keep.control import supervisor_interface
+from numen.keep.control.server import supervisor_interface
 from numen.wire.interface import BadInterface, Enum, Interface, Mismatch, Named, Struct
 
 EXAMPLE = """\

@@ -21,8 +21,8 @@ from numen import errors
 from numen.cli.completion import tables
 from numen.cli.main import COMMANDS
 from numen.cli.options import Option, Table
-from numen.keep import keys
-from numen.keep.schema import schema
+from numen.keep.definitions import keys
+from numen.keep.definitions.schema import schema
 from numen.settings.limits import LIMITS
 
 ROOT = Path(__file__).resolve().parent.parent

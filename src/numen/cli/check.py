@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..keep.checking import Checked, Told
+    from ..keep.definitions.checking import Checked, Told
 
 TABLE = Table(
     command="check",
@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     values, words = read_mixed(TABLE, arguments)
     if len(words) > 1:
         raise BadOption("one file or directory is checked at a time: numen check numen.toml")
-    from ..keep.checking import check
+    from ..keep.definitions.checking import check
 
     checked = check(words[0] if words else _usual())
     if values["json"]:
@@ -53,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _usual() -> str:
-    from ..keep.sets import FILE
+    from ..keep.definitions.sets import FILE
     from ..settings.places import definitions_directory
 
     return FILE if os.path.lexists(FILE) else definitions_directory()

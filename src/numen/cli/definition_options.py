@@ -10,8 +10,8 @@ import os
 
 from ..become.command import DEFAULT_PATH, find, locale_is_pythons_own
 from ..errors import BadOption
-from ..keep import keys, kinds
-from ..keep.definition import Definition
+from ..keep.definitions import keys, kinds
+from ..keep.definitions.definition import Definition
 from ..settings.environment import set_or_kept
 from ..settings.names import check_kept_name
 from .options import Option, kept_capabilities

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
-    from ..keep.definition import Definition
+    from ..keep.definitions.definition import Definition
 
 TABLE = Table(
     command="start",
@@ -82,7 +82,7 @@ def _check_names_alone(values: dict[str, Any]) -> None:
 
 
 def _define(command: Sequence[str], values: dict[str, Any]) -> int:
-    from ..keep.keys import to_table
+    from ..keep.definitions.keys import to_table
     from .definition_options import callers_environment, definition_from, name_from
 
     if not command:
@@ -97,7 +97,7 @@ def _define(command: Sequence[str], values: dict[str, Any]) -> int:
 
 
 def _file_of(name: str) -> str:
-    from ..keep.files import definition_path
+    from ..keep.definitions.files import definition_path
     from ..settings.places import definitions_directory
 
     return definition_path(definitions_directory(), name)
@@ -105,8 +105,8 @@ def _file_of(name: str) -> str:
 
 def _check_same(name: str, wanted: Definition, file: str) -> None:
     """Raise AlreadyDefined where the definition in the file is another one: then nothing at all is done."""
-    from ..keep.files import read
-    from ..keep.keys import to_table
+    from ..keep.definitions.files import read
+    from ..keep.definitions.keys import to_table
 
     try:
         before = read(file)

@@ -19,7 +19,7 @@ def unusable(known: Iterable[str], patterns: Sequence[str] = ()) -> dict[str, st
         others, _ = matching(patterns, others)
     if not others:
         return {}
-    from ..keep import files
+    from ..keep.definitions import files
     from ..settings.places import definitions_directory
 
     return files.unusable(definitions_directory(), others)

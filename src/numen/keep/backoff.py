@@ -7,11 +7,11 @@ not come back together.
 from __future__ import annotations
 
 from ..settings.durations import format_duration
-from .definition import SLOWLY
+from .definitions.definition import SLOWLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .definition import Definition
+    from .definitions.definition import Definition
     from .life import Life
 
 MOST_DOUBLINGS = 32

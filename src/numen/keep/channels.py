@@ -19,7 +19,7 @@ from .spawning import FD, NOTIFY, Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .definition import Definition
+    from .definitions.definition import Definition
     from .life import ProcessId
 
     Held = dict[tuple[int, int], int]

@@ -10,7 +10,7 @@ import signal
 from typing import assert_never
 
 from . import backoff
-from .definition import ALWAYS, NEVER
+from .definitions.definition import ALWAYS, NEVER
 from .life import (
     RESTING,
     Action,
@@ -42,7 +42,7 @@ from .life import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .definition import Definition
+    from .definitions.definition import Definition
 
     Step = tuple[Life, tuple[Action, ...]]
 

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .definition import Definition
+    from .definitions.definition import Definition
     from .requests import Asked, Outcome
 
     Answered = Callable[[Outcome], None]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from typing import Any
 
-    from .definition import Definition
+    from .definitions.definition import Definition
     from .life import ProcessId
 
 

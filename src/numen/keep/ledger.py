@@ -6,8 +6,8 @@ tried again. The journal is read here too, by who takes over from an earlier sup
 
 from __future__ import annotations
 
+from .definitions.keys import from_table, to_table
 from .kept import Daemon
-from .keys import from_table, to_table
 from .life import Life
 
 TYPE_CHECKING = False

@@ -18,14 +18,16 @@ from ..errors import DaemonError
 from ..kernel import calls
 from ..kernel.signalfd import read_signals, signalfd
 from ..settings.places import ENDING
-from . import control, files, house
+from . import house
+from .control import server as control
+from .control.service import Service
+from .definitions import files
 from .disk import Disk
 from .life import State
 from .logs.mover import Mover
 from .logs.settings import LogSettings
 from .own_log import OwnLog
 from .real import RealKernel
-from .service import Service
 from .supervisor import Supervisor
 
 TYPE_CHECKING = False

@@ -9,7 +9,7 @@ from .life import Life, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .definition import Definition
+    from .definitions.definition import Definition
 
 SHORTEST_WAIT = 0.001
 """Seconds; a shorter wait is told as none."""

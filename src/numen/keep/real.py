@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from typing import Any
 
-    from .definition import Definition
+    from .definitions.definition import Definition
     from .forker_client import ForkerClient
     from .home import Home
     from .house import Keeper

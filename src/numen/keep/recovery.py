@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .deadlines import Deadlines
-    from .definition import Definition
+    from .definitions.definition import Definition
     from .errands import Errands
     from .kernel import Kernel
     from .ledger import Ledger

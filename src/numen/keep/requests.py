@@ -14,7 +14,7 @@ from .life import RESTING, Life, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .definition import Definition
+    from .definitions.definition import Definition
 
 
 class Kind(Enum):

@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .definition import Definition
+    from .definitions.definition import Definition
     from .kernel import Order
 
 INVOCATION, NAME, NOTIFY_SOCKET = "NUMEN_INVOCATION", "NUMEN_NAME", "NOTIFY_SOCKET"

@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from .definition import Definition
+    from .definitions.definition import Definition
     from .kept import Answered
     from .kernel import Happening, Kernel
 

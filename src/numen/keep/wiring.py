@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..become.listener import Listener
-    from .definition import Definition
+    from .definitions.definition import Definition
     from .home import Home
     from .house import Keeper
     from .logs.mover import Mover

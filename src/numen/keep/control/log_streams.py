@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from itertools import islice
 
-from .logs.following import Follower
-from .logs.reading import cursors_of, merged
+from ..logs.following import Follower
+from ..logs.reading import cursors_of, merged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
+    from ..disk import Disk
+    from ..logs.reading import Line
     from .calls import Call
-    from .disk import Disk
-    from .logs.reading import Line
 
 BATCH = 500
 """Lines of one reply."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from ..settings.signals import signal_name
-from .decide import NOT_READY
-from .life import RESTING, State
+from ...settings.signals import signal_name
+from ..decide import NOT_READY
+from ..life import RESTING, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .kept import Daemon
-    from .notices import Notice
+    from ..kept import Daemon
+    from ..notices import Notice
 
 BEING_SPAWNED = "being spawned"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import socket
 
-from ..wire.frames import LARGEST_REQUEST, BadMessage, Frames, decode, encode
+from ...wire.frames import LARGEST_REQUEST, BadMessage, Frames, decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..wire.sockets import Peer
+    from ...wire.sockets import Peer
     from .calls import Call
 
 CONGESTED = 1 << 18

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import signal
 
-from ..record import Record
+from ...record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..settings.limits import Limit
+    from ...settings.limits import Limit
 
 ALWAYS, ON_FAILURE, NEVER = "always", "on-failure", "never"
 """When a daemon that has ended is started again."""

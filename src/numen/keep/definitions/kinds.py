@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import math
 
-from ..become import readiness
-from ..become.identity import CAPABILITIES, parse_capability
-from ..errors import BadOption
-from ..record import Record
-from ..settings.durations import exact_duration, format_duration, parse_duration
-from ..settings.environment import parse_assignment
-from ..settings.limits import LIMITS, check_limit, format_limit_value, limit_number, parse_limit_value
-from ..settings.names import comma_separated
-from ..settings.octal import octal
-from ..settings.signals import parse_signal, signal_name
-from ..settings.sizes import format_size, parse_size
+from ...become import readiness
+from ...become.identity import CAPABILITIES, parse_capability
+from ...errors import BadOption
+from ...record import Record
+from ...settings.durations import exact_duration, format_duration, parse_duration
+from ...settings.environment import parse_assignment
+from ...settings.limits import LIMITS, check_limit, format_limit_value, limit_number, parse_limit_value
+from ...settings.names import comma_separated
+from ...settings.octal import octal
+from ...settings.signals import parse_signal, signal_name
+from ...settings.sizes import format_size, parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ import re
 import stat
 import time
 
-from ..errors import BadDefinition, DaemonError, Unusable, from_os_error
-from ..kernel.files import untrusted_part, write_beside
-from ..record import Record
-from ..settings.names import check_kept_name
-from ..settings.places import ENDING
-from .definition_source import Source
+from ...errors import BadDefinition, DaemonError, Unusable, from_os_error
+from ...kernel.files import untrusted_part, write_beside
+from ...record import Record
+from ...settings.names import check_kept_name
+from ...settings.places import ENDING
 from .keys import read_table, to_table
+from .source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

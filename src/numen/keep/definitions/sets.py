@@ -6,15 +6,15 @@ A set is read whole or not at all: a file with a mistake anywhere defines nothin
 
 from __future__ import annotations
 
-from ..errors import BadOption
-from ..record import Record
-from ..settings.names import check_kept_name
+from ...errors import BadOption
+from ...record import Record
+from ...settings.names import check_kept_name
 from . import files, references
 from .definition import ALWAYS, Definition
-from .definition_source import Source
 from .keys import BY_NAME, Mistake, contradictions, missing_keys, nearest, read_values
 from .kinds import clipped, shown
 from .references import COMPLETED, REFERENCES, Order
+from .source import Source
 from .trust import untrusted
 
 TYPE_CHECKING = False

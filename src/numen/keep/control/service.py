@@ -10,19 +10,19 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from .. import __version__
-from ..errors import BadDefinition, BadOption, DaemonError, NoPermission
-from ..settings.names import check_kept_name, matching
-from ..settings.places import ENDING, defined_in
-from ..settings.signals import signal_name
-from . import files
-from .fitness import check_fit
+from ... import __version__
+from ...errors import BadDefinition, BadOption, DaemonError, NoPermission
+from ...settings.names import check_kept_name, matching
+from ...settings.places import ENDING, defined_in
+from ...settings.signals import signal_name
+from ..definitions import files
+from ..definitions.fitness import check_fit
+from ..definitions.keys import from_table, to_table
+from ..life import State
+from ..notices import Change, Notice
+from ..requests import Kind, Outcome
 from .gathering import Gathering
 from .handling import refusal
-from .keys import from_table, to_table
-from .life import State
-from .notices import Change, Notice
-from .requests import Kind, Outcome
 from .watchers import Watchers
 
 TYPE_CHECKING = False
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ..definitions.definition import Definition
+    from ..disk import Disk
+    from ..home import Home
+    from ..supervisor import Supervisor
     from .calls import Call
-    from .definition import Definition
-    from .disk import Disk
-    from .home import Home
-    from .supervisor import Supervisor
 
     Ask = Callable[[str, str, Callable[[Outcome], None]], None]
 

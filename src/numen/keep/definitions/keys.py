@@ -6,9 +6,9 @@ A definition as a table is what TOML and JSON can hold: `from_table` reads one a
 
 from __future__ import annotations
 
-from ..errors import BadDefinition, BadOption
-from ..record import Record
-from ..settings.durations import format_duration
+from ...errors import BadDefinition, BadOption
+from ...record import Record
+from ...settings.durations import format_duration
 from . import kinds
 from .definition import ALWAYS, FAILED, NEVER, ON_FAILURE, SLOWLY, Definition
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from ..settings.toml_positions import Path
+    from ...settings.toml_positions import Path
     from .kinds import Kind
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from ..settings.names import matching
+from ...settings.names import matching
 from .reports import event_of, report
 
 TYPE_CHECKING = False
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from ..notices import Change
+    from ..supervisor import Supervisor
     from .calls import Call
-    from .notices import Change
-    from .supervisor import Supervisor
 
 EVENTS_KEPT = 1000
 """How many of the last events are told to who asks."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from ..errors import BadDefinition, BadOption, DaemonError
-from ..record import Record
-from ..settings.names import check_kept_name
-from ..settings.places import ENDING
+from ...errors import BadDefinition, BadOption, DaemonError
+from ...record import Record
+from ...settings.names import check_kept_name
+from ...settings.places import ENDING
 from . import files, sets
-from .definition_source import Source
 from .keys import Mistake, read_table
+from .source import Source
 from .trust import untrusted
 
 TYPE_CHECKING = False

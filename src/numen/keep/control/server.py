@@ -17,11 +17,11 @@ import pwd
 import socket
 import stat
 
-from .. import __version__
-from ..errors import Unusable, from_os_error
-from ..wire import interface as interfaces
-from ..wire.interface import Interface, Mismatch
-from ..wire.sockets import at_path, is_trusted, peer_of
+from ... import __version__
+from ...errors import Unusable, from_os_error
+from ...wire import interface as interfaces
+from ...wire.interface import Interface, Mismatch
+from ...wire.sockets import at_path, is_trusted, peer_of
 from .calls import (
     INTERFACE_NOT_FOUND,
     INVALID_PARAMETER,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..wire.sockets import Peer
+    from ...wire.sockets import Peer
     from .calls import Service
 
 MOST_CONNECTIONS = 256

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ..settings.toml_positions import Positions, deepest, position_of
+from ...settings.toml_positions import Positions, deepest, position_of
 from .keys import Mistake, bad_definition
 
 TYPE_CHECKING = False
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from ..errors import BadDefinition
-    from ..settings.toml_positions import Path, Position
+    from ...errors import BadDefinition
+    from ...settings.toml_positions import Path, Position
 
 
 class Source:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from ..kernel.status import status
-from ..settings.signals import signal_name
+from ...kernel.status import status
+from ...settings.signals import signal_name
 
 HARMLESS = (signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH)
 """Those that by default do nothing to a process that runs."""

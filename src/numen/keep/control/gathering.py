@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from ..requests import Outcome
     from .calls import Call
-    from .requests import Outcome
 
     Tell = Callable[[str, Outcome, Callable[[dict[str, Any]], None]], None]
 

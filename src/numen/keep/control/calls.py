@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..wire.interface import Interface
-    from ..wire.sockets import Peer
+    from ...wire.interface import Interface
+    from ...wire.sockets import Peer
     from .connection import Connection
 
 OWN_INTERFACE = "org.varlink.service"

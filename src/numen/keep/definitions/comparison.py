@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..record import Record
+from ...record import Record
 from .keys import KEYS
 
 TYPE_CHECKING = False

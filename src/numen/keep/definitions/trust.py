@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ..kernel.files import untrusted_part
+from ...kernel.files import untrusted_part
 from .keys import Mistake
 
 TYPE_CHECKING = False

@@ -11,12 +11,12 @@ import os
 import resource
 import stat
 
-from ..become import identity
-from ..errors import NoPermission, Unusable, from_os_error
-from ..kernel import proc
-from ..kernel.spawn import failure
-from ..settings.limits import format_limit_value, limit_number
-from .spawning import with_files
+from ...become import identity
+from ...errors import NoPermission, Unusable, from_os_error
+from ...kernel import proc
+from ...kernel.spawn import failure
+from ...settings.limits import format_limit_value, limit_number
+from ..spawning import with_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

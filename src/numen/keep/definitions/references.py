@@ -5,8 +5,8 @@ Order as data: read and checked here, for all daemons of a file together; nothin
 
 from __future__ import annotations
 
-from ..errors import BadOption
-from ..record import Record
+from ...errors import BadOption
+from ...record import Record
 from .keys import nearest
 from .kinds import Kind, clipped, shown, text_of
 

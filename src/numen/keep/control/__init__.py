@@ -1,0 +1,1 @@
+"""The control socket, and what clients ask on it."""
