@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numen.become.identity import CAPABILITIES
 from numen.keep.definitions.definition import Definition
 from numen.keep.definitions.kinds import LARGEST, LONGEST
+from numen.keep.definitions.references import Reference
 from numen.settings.limits import LIMITS
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -37,6 +38,33 @@ def limits(draw: st.DrawFn) -> dict[str, tuple[int, int]]:
     return {name: pair() for name in draw(st.lists(st.sampled_from(list(LIMITS)), unique=True, max_size=4))}
 
 
+COMMANDS = st.tuples(PATHS, TEXT)
+
+
+def references() -> st.SearchStrategy[tuple[Reference, ...]]:
+    conditions = st.sampled_from(["started", "ready", "completed"])
+    one = st.builds(Reference, name=NAMES, condition=conditions)
+    return st.lists(one, max_size=2, unique_by=lambda reference: reference.name).map(tuple)
+
+
+@st.composite
+def schedules(draw: st.DrawFn) -> dict[str, Any]:
+    calendar = {
+        "schedule_cron": st.sampled_from(["30 2 * * mon-fri", "@daily", "*/5 8-18 * * *"]),
+        "schedule_timezone": st.sampled_from(["", "Europe/Berlin"]),
+    }
+    every = {"schedule_every": seconds(0.01)}
+    timing: dict[str, st.SearchStrategy[Any]] = draw(st.sampled_from([{}, every, calendar]))
+    others: dict[str, st.SearchStrategy[Any]] = {
+        "schedule_missed": st.sampled_from(["skip", "run-once"]),
+        "schedule_overlap": st.sampled_from(["skip", "queue", "replace"]),
+        "schedule_timeout": seconds(0.01),
+        "schedule_retries": st.integers(0, 1000),
+        "schedule_at_start": st.booleans(),
+    }
+    return draw(st.fixed_dictionaries(timing, optional=others)) if timing else {}
+
+
 @st.composite
 def definitions(draw: st.DrawFn) -> Definition:
     values: dict[str, Any] = {
@@ -47,7 +75,36 @@ def definitions(draw: st.DrawFn) -> Definition:
         "user": NAMES,
         "group": NAMES,
         "groups": st.lists(NAMES, max_size=3).map(tuple),
-        "ready": st.sampled_from(["exec", "notify", "fd:3", "fd:65535"]),
+        "secret_files": st.dictionaries(NAMES, PATHS, max_size=2),
+        "after": references(),
+        "requires": references(),
+        "restart_with": st.lists(NAMES, unique=True, max_size=2).map(tuple),
+        "ready": st.sampled_from(["exec", "notify", "fd:3", "fd:65535", "tcp://[::1]:80", "log:up|ready", "after:1s"]),
+        "ready_then": st.sampled_from(["end", "go-on"]),
+        "ready_interval": seconds(0.05),
+        "ready_again": seconds(0.5),
+        "alive_probe": st.sampled_from(["http://localhost/", "unix:/run/x", "exec:/bin/true 'a b'"]),
+        "alive_interval": seconds(0.1),
+        "alive_timeout": seconds(0.05),
+        "alive_failures": st.integers(1, 1000),
+        "alive_then": st.sampled_from(["restart", "stop", "tell"]),
+        "watchdog": seconds(0.1),
+        "max_age": seconds(1),
+        "max_memory": st.integers(2**20, LARGEST),
+        "before_start": COMMANDS,
+        "after_exit": COMMANDS,
+        "on_failure": COMMANDS | st.just(("", "tell-me")),
+        "hook_timeout": seconds(0.1),
+        "vital": st.booleans(),
+        "pty": st.booleans(),
+        "reload_command": COMMANDS,
+        "log_to": st.lists(st.sampled_from(["file", "syslog", "journal"]), unique=True, min_size=1).map(tuple),
+        "log_every": seconds(1),
+        "log_total": st.integers(4096, LARGEST),
+        "log_age": seconds(1),
+        "cgroup_memory": st.integers(2**20, LARGEST),
+        "cgroup_cpu": st.integers(1, 6400),
+        "cgroup_tasks": st.integers(1, 2**22),
         "ready_timeout": seconds(0.1),
         "restart": st.sampled_from(["always", "on-failure", "never"]),
         "success": ENDINGS,
@@ -71,7 +128,7 @@ def definitions(draw: st.DrawFn) -> Definition:
         "no_new_privileges": st.booleans(),
         "start": st.booleans(),
     }
-    wanted = draw(st.fixed_dictionaries({}, optional=values))
+    wanted = draw(st.fixed_dictionaries({}, optional=values)) | draw(schedules())
     for lower, upper, lowest, least in (
         ("backoff_first", "backoff_longest", 0.01, 1.0),
         ("healthy_after", "forgiven_after", 0.5, 0.5),

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from definitions import definitions
 from numen.keep.definitions.comparison import Changes, compare, difference
 from numen.keep.definitions.definition import Definition
-from numen.keep.definitions.keys import BY_NAME, KEYS, to_table
+from numen.keep.definitions.keys import BY_NAME, KEYS
+from numen.keep.definitions.tables import to_table
 
 WEB = Definition(command=("/bin/true",), environment={"PORT": "1"})
 

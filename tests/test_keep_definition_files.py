@@ -13,7 +13,7 @@ from definitions import definitions
 from numen.errors import BadDefinition, BadOption, DaemonError, NoPermission, Unusable
 from numen.keep.definitions import files
 from numen.keep.definitions.definition import Definition
-from numen.keep.definitions.keys import to_table
+from numen.keep.definitions.tables import to_table
 
 WEB = Definition(command=("/usr/bin/python3", "-m", "http.server"), directory="/srv/web", environment={"LANG": "C"})
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 
 from definitions import definitions
 from numen.keep.definitions.definition import Definition
-from numen.keep.definitions.keys import KEYS, Key, default, to_table
+from numen.keep.definitions.keys import KEYS, Key, default
 from numen.keep.definitions.schema import schema
+from numen.keep.definitions.tables import to_table
 from processes import ROOT
 
 SCHEMA = schema()
@@ -106,7 +107,7 @@ def test_each_example_and_default_is_as_the_schema_says(key: Key) -> None:
     ],
 )
 def test_what_people_may_write_otherwise_is_as_the_schema_says_too(written: str) -> None:
-    from numen.keep.definitions.keys import from_table
+    from numen.keep.definitions.tables import from_table
 
     table = {"command": ["/bin/true"], **tomllib.loads(written)}
 

@@ -12,8 +12,8 @@ from definitions import definitions
 from numen.errors import BadDefinition, Unusable
 from numen.keep.definitions import sets
 from numen.keep.definitions.definition import Definition
-from numen.keep.definitions.keys import to_table
 from numen.keep.definitions.sets import DaemonSet, from_text
+from numen.keep.definitions.tables import to_table
 
 TRUE = 'command = ["/bin/true"]'
 
@@ -102,12 +102,10 @@ def test_what_a_daemon_says_of_others_is_read() -> None:
         {TRUE}
     """)
 
-    web = found.orders["web"]
-    assert [(key, one.name, one.condition) for key, _, one in web.all()] == [
-        ("after", "log", "ready"),
-        ("requires", "db", "started"),
-    ]
-    assert list(found.orders["db"].all()) == []
+    web = found.definitions["web"]
+    assert [(one.name, one.condition) for one in web.after] == [("log", "ready")]
+    assert [(one.name, one.condition) for one in web.requires] == [("db", "started")]
+    assert found.definitions["db"].after == ()
 
 
 @settings(max_examples=100)

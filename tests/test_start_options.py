@@ -14,7 +14,8 @@ from numen.cli.definition_options import OPTIONS, TAKEN, callers_environment, de
 from numen.cli.options import Option, Table
 from numen.errors import BadDefinition, BadOption, CommandNotFound, NotExecutable
 from numen.keep.definitions.definition import Definition
-from numen.keep.definitions.keys import KEYS, to_table
+from numen.keep.definitions.keys import KEYS
+from numen.keep.definitions.tables import to_table
 
 TABLE = Table(command="start", usage=("numen start",), description="", epilog="", options=OPTIONS)
 ENVIRON = {"PATH": "/usr/bin:/bin"}

@@ -10,7 +10,7 @@ import os
 
 from ..become.command import DEFAULT_PATH, find, locale_is_pythons_own
 from ..errors import BadOption
-from ..keep.definitions import keys, kinds
+from ..keep.definitions import keys, kinds, tables
 from ..keep.definitions.definition import Definition
 from ..settings.environment import set_or_kept
 from ..settings.names import check_kept_name
@@ -166,7 +166,7 @@ def definition_from(
     if (names := kept_capabilities(values["capability"])) is not None:
         wanted["capabilities"] = _as_key("capabilities", names)
     definition = Definition(**wanted)
-    keys.check(definition)
+    tables.check(definition)
     return definition, taken
 
 
@@ -190,7 +190,7 @@ def _as_key(name: str, value: Any) -> Any:
     try:
         return keys.BY_NAME[name].kind.parse(value)
     except BadOption as error:
-        raise keys.bad_definition([(name, str(error))]) from None
+        raise tables.bad_definition([(name, str(error))]) from None
 
 
 def _found(command: Sequence[str], path: str, cwd: str) -> list[str]:

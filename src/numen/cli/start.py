@@ -82,7 +82,7 @@ def _check_names_alone(values: dict[str, Any]) -> None:
 
 
 def _define(command: Sequence[str], values: dict[str, Any]) -> int:
-    from ..keep.definitions.keys import to_table
+    from ..keep.definitions.tables import to_table
     from .definition_options import callers_environment, definition_from, name_from
 
     if not command:
@@ -106,7 +106,7 @@ def _file_of(name: str) -> str:
 def _check_same(name: str, wanted: Definition, file: str) -> None:
     """Raise AlreadyDefined where the definition in the file is another one: then nothing at all is done."""
     from ..keep.definitions.files import read
-    from ..keep.definitions.keys import to_table
+    from ..keep.definitions.tables import to_table
 
     try:
         before = read(file)

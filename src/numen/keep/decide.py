@@ -102,7 +102,7 @@ def on_start_asked(life: Life, event: StartAsked, now: float) -> Step:
     """Start what rests or waits; what is being stopped starts when it has ended."""
     asked = life.replace(wanted=True, by=event.by)
     match life.state:
-        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF:
+        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.WAITING | State.SCHEDULED:
             return _spawn(_afresh(asked), now)
         case State.STOPPING:
             return asked.replace(reason=RESTARTED_BY_REQUEST), ()
@@ -118,7 +118,7 @@ def on_stop_asked(definition: Definition, life: Life, event: StopAsked, now: flo
     match life.state:
         case State.STOPPED | State.EXITED | State.FAILED:
             return asked.replace(state=State.STOPPED, reason=""), ()
-        case State.BACKOFF:
+        case State.BACKOFF | State.WAITING | State.SCHEDULED:
             return _rest(asked, State.STOPPED, reason="")
         case State.STARTING | State.RUNNING:
             return _stop(definition, asked, STOPPED_BY_REQUEST, now)
@@ -133,7 +133,7 @@ def on_shutdown_asked(definition: Definition, life: Life, now: float) -> Step:
     match life.state:
         case State.STOPPED | State.EXITED | State.FAILED:
             return life, ()
-        case State.BACKOFF:
+        case State.BACKOFF | State.WAITING | State.SCHEDULED:
             return _rest(life, State.STOPPED, reason="")
         case State.STARTING | State.RUNNING:
             return _stop(definition, life, SHUT_DOWN, now)
@@ -149,7 +149,15 @@ def on_restart_asked(definition: Definition, life: Life, event: RestartAsked, no
         case State.STARTING | State.RUNNING:
             asked = life.replace(wanted=True, by=event.by)
             return _stop(definition, asked, RESTARTED_BY_REQUEST, now)
-        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.STOPPING:
+        case (
+            State.STOPPED
+            | State.EXITED
+            | State.FAILED
+            | State.BACKOFF
+            | State.WAITING
+            | State.SCHEDULED
+            | State.STOPPING
+        ):
             return on_start_asked(life, StartAsked(by=event.by), now)
         case _:
             assert_never(life.state)
@@ -169,7 +177,15 @@ def on_spawned(definition: Definition, life: Life, event: Spawned, now: float) -
             return spawned.replace(deadline=now + patience), ()
         case State.STOPPING:
             return _next_signal(definition, spawned, now)
-        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.RUNNING:
+        case (
+            State.STOPPED
+            | State.EXITED
+            | State.FAILED
+            | State.BACKOFF
+            | State.WAITING
+            | State.SCHEDULED
+            | State.RUNNING
+        ):
             raise AssertionError(f"spawned, but {life.state.value}")
         case _:
             assert_never(life.state)
@@ -181,7 +197,15 @@ def on_spawn_failed(definition: Definition, life: Life, event: SpawnFailed, now:
     match life.state:
         case State.STARTING | State.STOPPING:
             return _settle(definition, ended, now, chance)
-        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.RUNNING:
+        case (
+            State.STOPPED
+            | State.EXITED
+            | State.FAILED
+            | State.BACKOFF
+            | State.WAITING
+            | State.SCHEDULED
+            | State.RUNNING
+        ):
             raise AssertionError(f"not spawned, but {life.state.value}")
         case _:
             assert_never(life.state)
@@ -218,7 +242,7 @@ def on_exited(life: Life, event: Exited, now: float) -> Step:
             return ended.replace(state=State.STOPPING, deadline=None, reason=""), (LookForFamily(),)
         case State.STOPPING:
             return ended, (LookForFamily(),)
-        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF:
+        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.WAITING | State.SCHEDULED:
             raise AssertionError(f"a main process, but {life.state.value}")
         case _:
             assert_never(life.state)
@@ -254,7 +278,7 @@ def on_time_came(definition: Definition, life: Life, now: float) -> Step:
             return _next_signal(definition, life, now)
         case State.BACKOFF:
             return _spawn(backoff.counted(definition, life, now), now)
-        case State.STOPPED | State.EXITED | State.FAILED | State.RUNNING:
+        case State.STOPPED | State.EXITED | State.FAILED | State.WAITING | State.SCHEDULED | State.RUNNING:
             return life.replace(deadline=None), ()
         case _:
             assert_never(life.state)
@@ -268,7 +292,15 @@ def on_lost(life: Life, now: float) -> Step:
             return lost.replace(reason=LOST), (LookForFamily(),)
         case State.STOPPING:
             return lost, (LookForFamily(),)
-        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.RUNNING:
+        case (
+            State.STOPPED
+            | State.EXITED
+            | State.FAILED
+            | State.BACKOFF
+            | State.WAITING
+            | State.SCHEDULED
+            | State.RUNNING
+        ):
             return life, ()
         case _:
             assert_never(life.state)

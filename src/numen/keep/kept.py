@@ -6,7 +6,7 @@ Nothing is decided or written here. The supervisor's parts, and the reports for 
 from __future__ import annotations
 
 from .kernel import Marks
-from .life import RESTING, Life, State
+from .life import BETWEEN_RUNS, RESTING, Life
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Daemon:
 
 def has_run(life: Life) -> bool:
     """Whether there is a run that has not come to its end."""
-    return life.state not in RESTING and life.state is not State.BACKOFF
+    return life.state not in RESTING and life.state not in BETWEEN_RUNS
 
 
 def is_being_spawned(life: Life) -> bool:

@@ -6,7 +6,7 @@ tried again. The journal is read here too, by who takes over from an earlier sup
 
 from __future__ import annotations
 
-from .definitions.keys import from_table, to_table
+from .definitions.tables import from_table, to_table
 from .kept import Daemon
 from .life import Life
 

@@ -28,6 +28,10 @@ class State(Enum):
     """It, or what is left of its family, is being ended."""
     BACKOFF = "backoff"
     """It ended, and waits for its next try."""
+    WAITING = "waiting"
+    """It is to start when others have come so far."""
+    SCHEDULED = "scheduled"
+    """A task that waits for its next time."""
     EXITED = "exited"
     """It ended well, and is not to be started again."""
     FAILED = "failed"
@@ -36,6 +40,9 @@ class State(Enum):
 
 RESTING = frozenset({State.STOPPED, State.EXITED, State.FAILED})
 """The states in which nothing runs and nothing is waited for."""
+
+BETWEEN_RUNS = frozenset({State.BACKOFF, State.WAITING, State.SCHEDULED})
+"""The states in which nothing runs, and a run may follow by itself."""
 
 
 class ProcessId(Record):

@@ -63,6 +63,8 @@ def _entered(definition: Definition, after: Life, now: float) -> str:
             cause = NOT_READY if after.reason == NOT_READY else str(after.ending)
             wait = max(0.0, (after.deadline or now) - now)
             return f"{cause}; next try " + (f"in {format_duration(wait)}" if wait >= SHORTEST_WAIT else "now")
+        case State.WAITING | State.SCHEDULED:
+            return after.reason
         case State.STOPPED:
             return f"{after.by}" if not after.wanted else "the supervisor ends"
         case State.EXITED | State.FAILED:

@@ -72,8 +72,10 @@ def _answer_start(definition: Definition, life: Life, asked: Asked) -> Outcome |
     match life.state:
         case State.RUNNING:
             return None if is_old else _up(definition, life)
-        case State.STOPPED | State.STARTING | State.STOPPING:
+        case State.STOPPED | State.STARTING | State.STOPPING | State.WAITING:
             return None
+        case State.SCHEDULED:
+            return Outcome(message="waits for its next time")
         case State.EXITED:
             return Outcome(message=f"has ended as it should: {life.ending}")
         case State.BACKOFF | State.FAILED:

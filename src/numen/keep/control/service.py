@@ -17,7 +17,7 @@ from ...settings.places import ENDING, defined_in
 from ...settings.signals import signal_name
 from ..definitions import files
 from ..definitions.fitness import check_fit
-from ..definitions.keys import from_table, to_table
+from ..definitions.tables import from_table, to_table
 from ..life import State
 from ..notices import Change, Notice
 from ..requests import Kind, Outcome

@@ -9,8 +9,8 @@ from ...record import Record
 from ...settings.names import check_kept_name
 from ...settings.places import ENDING
 from . import files, sets
-from .keys import Mistake, read_table
 from .source import Source
+from .tables import Mistake, read_table
 from .trust import untrusted
 
 TYPE_CHECKING = False

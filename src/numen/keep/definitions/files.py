@@ -17,8 +17,8 @@ from ...kernel.files import untrusted_part, write_beside
 from ...record import Record
 from ...settings.names import check_kept_name
 from ...settings.places import ENDING
-from .keys import read_table, to_table
 from .source import Source
+from .tables import read_table, to_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

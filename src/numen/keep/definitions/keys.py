@@ -1,23 +1,19 @@
-"""The keys of a definition: the one table from which files are read and written, checked and described.
+"""The keys of a definition: the one table by which files are read and written, checked and described.
 
-A definition as a table is what TOML and JSON can hold: `from_table` reads one and tells every mistake in it at once,
-`to_table` makes one. `docs/definition.md` and the options of `numen start` come from here too.
+`docs/definition.md`, the JSON schema and the options of `numen start` come from here too.
 """
 
 from __future__ import annotations
 
-from ...errors import BadDefinition, BadOption
 from ...record import Record
-from ...settings.durations import format_duration
-from . import kinds
-from .definition import ALWAYS, FAILED, NEVER, ON_FAILURE, SLOWLY, Definition
+from . import kinds, probes, schedules
+from .definition import ALWAYS, END, FAILED, GO_ON, NEVER, ON_FAILURE, RESTART, SLOWLY, STOP, TELL, Definition
+from .references import REFERENCES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from ...settings.toml_positions import Path
     from .kinds import Kind
 
 
@@ -35,6 +31,8 @@ class Key(Record):
     """Whether it is written even where it has its default."""
     live: bool = False
     """Whether a change of it takes hold without a restart."""
+    machine: bool = False
+    """Whether numen alone writes it."""
 
     @property
     def field(self) -> str:
@@ -75,17 +73,81 @@ KEYS = (
         example='["ssl-cert"]',
     ),
     Key(
+        name="after",
+        kind=REFERENCES,
+        help="the daemons after which it starts, where they are to run too; it is stopped before them",
+        example='["db", { name = "migrate", condition = "completed" }]',
+        live=True,
+    ),
+    Key(
+        name="requires",
+        kind=REFERENCES,
+        help="the same, and they are started with it; when one of them fails for good or is stopped, it is stopped",
+        example='["db"]',
+        live=True,
+    ),
+    Key(
+        name="restart_with",
+        kind=kinds.NAMES,
+        help="daemons with each of whose new runs it is restarted too",
+        example='["db"]',
+        live=True,
+    ),
+    Key(
         name="ready",
-        kind=kinds.READY,
+        kind=probes.READY,
         help="by what it is known to be up: it still lives after 200 ms (exec), it sent READY=1 (notify), it wrote"
-        " a newline on descriptor N (fd:N)",
+        " a newline on descriptor N (fd:N), it accepts connections (tcp, unix), it answers with a status below 400"
+        " (http), a command succeeds (exec:), a line of its log matches (log:), it has lived for so long (after:)",
         example='"notify"',
     ),
     Key(
         name="ready_timeout",
         kind=kinds.duration(0.1),
-        help="how long it may take to become ready; then it is ended, as a failure",
+        help="how long it may take to become ready",
         example='"2m"',
+        live=True,
+    ),
+    Key(
+        name="ready_then",
+        kind=kinds.choice(END, GO_ON),
+        help="what follows where it is not: it is ended, as a failure, or taken to be up",
+        example='"go-on"',
+        live=True,
+    ),
+    Key(
+        name="ready_interval",
+        kind=kinds.duration(0.05),
+        help="the wait between two questions, where readiness is asked for",
+        example='"2s"',
+        live=True,
+    ),
+    Key(
+        name="ready_again",
+        kind=kinds.duration(0.5),
+        help="how often it is asked again once it is up; while the answer fails it counts as not ready, and what"
+        " starts after it waits",
+        example='"10s"',
+        live=True,
+    ),
+    Key(
+        name="watchdog",
+        kind=kinds.duration(0.1),
+        help="how long it may be silent: it has to send WATCHDOG=1 more often, or it is ended, as a failure",
+        example='"30s"',
+    ),
+    Key(
+        name="max_age",
+        kind=kinds.duration(1.0),
+        help="up for that long, it is restarted",
+        example='"24h"',
+        live=True,
+    ),
+    Key(
+        name="max_memory",
+        kind=kinds.size(2**20),
+        help="when its family uses more memory than that, it is restarted",
+        example='"500MB"',
         live=True,
     ),
     Key(
@@ -133,10 +195,58 @@ KEYS = (
         live=True,
     ),
     Key(
+        name="before_start",
+        kind=kinds.COMMAND,
+        help="a command that has to succeed before each start; it runs as the daemon would",
+        example='["/srv/web/bin/migrate"]',
+        live=True,
+    ),
+    Key(
+        name="after_exit",
+        kind=kinds.COMMAND,
+        help="a command that follows each end; it runs as the daemon would, with EXIT_STATUS in its environment",
+        example='["/bin/rm", "-f", "/srv/web/lock"]',
+        live=True,
+    ),
+    Key(
+        name="on_failure",
+        kind=kinds.ON_FAILURE,
+        help="what follows when it has failed for good: a command, or a daemon that is started",
+        example='["/usr/local/bin/tell-me"]',
+        live=True,
+    ),
+    Key(
+        name="hook_timeout",
+        kind=kinds.duration(0.1),
+        help="how long each of these commands, and one for a reload, may take",
+        example='"5m"',
+        live=True,
+    ),
+    Key(
+        name="vital",
+        kind=kinds.FLAG,
+        help="let its end be the end of all that come from the same file; `numen up` ends with its exit status",
+        example="true",
+        live=True,
+    ),
+    Key(
+        name="pty",
+        kind=kinds.FLAG,
+        help="let its output be a terminal, for programs that write colours, or each line at once, to one alone",
+        example="true",
+    ),
+    Key(
         name="reload",
         kind=kinds.RELOAD,
         help="the signal that lets it read its configuration again",
         example='"USR1"',
+        live=True,
+    ),
+    Key(
+        name="reload_command",
+        kind=kinds.COMMAND,
+        help="a command that does so instead; it runs as the daemon would, with MAINPID in its environment",
+        example='["/usr/sbin/nginx", "-s", "reload"]',
         live=True,
     ),
     Key(name="nice", kind=kinds.number(-20, 19), help="the nice value, -20 (first) to 19 (last)", example="10"),
@@ -174,11 +284,137 @@ KEYS = (
         example='["/etc/default/web", "-/srv/web/.env"]',
     ),
     Key(
+        name="source",
+        kind=kinds.PATH,
+        help="the file of a set that it comes from (numen apply)",
+        example='"/srv/web/numen.toml"',
+        live=True,
+        machine=True,
+    ),
+    Key(
+        name="secret_files",
+        kind=kinds.SECRET_FILES,
+        help="variables whose values stand in files, each read at each start, without its last line end",
+        example='{ DB_PASSWORD = "/etc/web/db-password" }',
+    ),
+    Key(
         name="environment",
         kind=kinds.ENVIRONMENT,
         help="the whole environment, but for what numen adds",
         example='{ PATH = "/usr/bin:/bin", PORT = "8000" }',
         always=True,
+    ),
+    Key(
+        name="schedule.every",
+        kind=schedules.EVERY,
+        help="with it, it is a task, which runs so often, by the monotonic clock, and ends each time",
+        example='"5m"',
+        live=True,
+    ),
+    Key(
+        name="schedule.cron",
+        kind=schedules.CRON,
+        help="the same by a calendar: the five fields of crontab(5), or a name such as @daily",
+        example='"30 2 * * mon-fri"',
+        live=True,
+    ),
+    Key(
+        name="schedule.timezone",
+        kind=schedules.TIMEZONE,
+        help="the time zone of that calendar; the machine's where there is none",
+        example='"Europe/Berlin"',
+        live=True,
+    ),
+    Key(
+        name="schedule.jitter",
+        kind=schedules.JITTER,
+        help="the bound of a random delay of each run",
+        example='"30s"',
+        live=True,
+    ),
+    Key(
+        name="schedule.missed",
+        kind=schedules.MISSED_RUNS,
+        help="what follows of runs whose time passed while the machine or the supervisor was down",
+        example='"run-once"',
+        live=True,
+    ),
+    Key(
+        name="schedule.overlap",
+        kind=schedules.OVERLAPS,
+        help="what follows where a run is due while the last one goes on: it is skipped, waits, or replaces that one",
+        example='"queue"',
+        live=True,
+    ),
+    Key(
+        name="schedule.timeout",
+        kind=schedules.TIMEOUT,
+        help="how long a run may take; then it is ended, as a failure",
+        example='"1h"',
+        live=True,
+    ),
+    Key(
+        name="schedule.retries",
+        kind=schedules.RETRIES,
+        help="how often a run that failed is tried again",
+        example="3",
+        live=True,
+    ),
+    Key(
+        name="schedule.retry_first",
+        kind=schedules.WAIT,
+        help="the bound of the wait before it is; it doubles with each try",
+        example='"10s"',
+        live=True,
+    ),
+    Key(
+        name="schedule.retry_longest",
+        kind=schedules.WAIT,
+        help="the bound of the longest such wait",
+        example='"10m"',
+        live=True,
+    ),
+    Key(
+        name="schedule.at_start",
+        kind=kinds.FLAG,
+        help="let it run as soon as it is started too",
+        example="true",
+        live=True,
+    ),
+    Key(
+        name="alive.probe",
+        kind=probes.ALIVE,
+        help="by what it is known to be alive still, once it is up",
+        example='"http://127.0.0.1:8000/health"',
+        live=True,
+    ),
+    Key(
+        name="alive.interval",
+        kind=kinds.duration(0.1),
+        help="how often that is asked",
+        example='"30s"',
+        live=True,
+    ),
+    Key(
+        name="alive.timeout",
+        kind=kinds.duration(0.05),
+        help="how long one question may take, one for readiness too",
+        example='"1s"',
+        live=True,
+    ),
+    Key(
+        name="alive.failures",
+        kind=kinds.number(1, 1000),
+        help="how many times in a row the answer has to fail before anything follows",
+        example="5",
+        live=True,
+    ),
+    Key(
+        name="alive.then",
+        kind=kinds.choice(RESTART, STOP, TELL),
+        help="what follows then: it is ended and started again, stopped for good, or that is told",
+        example='"tell"',
+        live=True,
     ),
     Key(
         name="backoff.first",
@@ -224,6 +460,13 @@ KEYS = (
         live=True,
     ),
     Key(
+        name="log.to",
+        kind=kinds.LOG_TARGETS,
+        help="where its output goes: to its log, and from there to the system log (syslog) or to journald",
+        example='["file", "journal"]',
+        live=True,
+    ),
+    Key(
         name="log.size",
         kind=kinds.size(4096),
         help="how large the log may grow before the next file is begun",
@@ -238,6 +481,27 @@ KEYS = (
         live=True,
     ),
     Key(
+        name="log.every",
+        kind=kinds.duration(1.0),
+        help="how long one file is written at most before the next is begun",
+        example='"24h"',
+        live=True,
+    ),
+    Key(
+        name="log.total",
+        kind=kinds.size(4096),
+        help="how many bytes its files may have in all; the oldest are removed",
+        example='"1GB"',
+        live=True,
+    ),
+    Key(
+        name="log.age",
+        kind=kinds.duration(1.0),
+        help="how long a file that is full is kept",
+        example='"720h"',
+        live=True,
+    ),
+    Key(
         name="log.compress", kind=kinds.FLAG, help="compress the files that are full (gzip)", example="true", live=True
     ),
     Key(name="log.timestamps", kind=kinds.FLAG, help="put the time before each line", example="true"),
@@ -246,6 +510,24 @@ KEYS = (
         kind=kinds.FLAG,
         help="write standard error to a log of its own, NAME.err.log",
         example="true",
+    ),
+    Key(
+        name="cgroup.memory",
+        kind=kinds.size(2**20),
+        help="how much memory its family may use together; refused where no cgroup with that controller is delegated",
+        example='"1GB"',
+    ),
+    Key(
+        name="cgroup.cpu",
+        kind=kinds.PERCENT,
+        help="how much processor time its family may use together",
+        example='"150%"',
+    ),
+    Key(
+        name="cgroup.tasks",
+        kind=kinds.number(1, 2**22),
+        help="how many processes and threads its family may have together",
+        example="100",
     ),
     Key(
         name="limits",
@@ -260,191 +542,13 @@ BY_NAME = {key.name: key for key in KEYS}
 GROUPS = frozenset(name.partition(".")[0] for name in BY_NAME if "." in name)
 """The tables that hold several keys."""
 
-_OTHER_WORDS = {
-    "args": "command",
-    "autostart": "start",
-    "chdir": "directory",
-    "cmd": "command",
-    "cpus": "affinity",
-    "cwd": "directory",
-    "enabled": "start",
-    "env": "environment",
-    "env_file": "environment_files",
-    "exec": "command",
-    "gid": "group",
-    "kill_signal": "stop",
-    "priority": "nice",
-    "rlimits": "limits",
-    "rotate": "log.keep",
-    "stop_signal": "stop",
-    "timeout": "ready_timeout",
-    "type": "ready",
-    "uid": "user",
-    "working_directory": "directory",
-    "workdir": "directory",
-}
-"""What other programs call them."""
-
-
-class Mistake(Record):
-    """Something in a table that cannot be used."""
-
-    key: str
-    """The full name of the key, as `log.size`; empty where it is the whole table."""
-    message: str
-    path: Path
-    """Where in the table it stands; for a variable of the environment that one's own place."""
-
-
-def from_table(table: Mapping[str, Any]) -> Definition:
-    """The definition that a table holds. Raises BadDefinition with every mistake in it."""
-    definition, mistakes = read_table(table)
-    if definition is None:
-        raise bad_definition([(one.key, one.message) for one in mistakes])
-    return definition
-
-
-def read_table(table: Mapping[str, Any]) -> tuple[Definition | None, list[Mistake]]:
-    """The definition that a table holds; `None` where there are mistakes, and these."""
-    values, mistakes = read_values(table)
-    mistakes += missing_keys(table)
-    mistakes += contradictions(values)
-    return None if mistakes else Definition(**values), mistakes
-
-
-def read_values(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
-    """The values that stand in a table, by the fields of Definition, and what is wrong with others."""
-    values: dict[str, Any] = {}
-    mistakes: list[Mistake] = []
-    if not isinstance(table, dict):
-        return {}, [Mistake(key="", message=f"{kinds.shown(table)} is no table of keys and values", path=())]
-    for path, written in _flat(table, mistakes):
-        name = ".".join(path)
-        key = BY_NAME.get(name)
-        if key is None:
-            mistakes.append(Mistake(key=name, message=_unknown(name), path=path))
-            continue
-        try:
-            values[key.field] = key.kind.parse(written)
-        except BadOption as error:
-            mistakes += _mistakes_in(key, path, written, error)
-    return values, mistakes
-
-
-def missing_keys(table: Mapping[str, Any]) -> list[Mistake]:
-    """The mistake that there is no command, where there is none."""
-    if not isinstance(table, dict) or "command" in table:
-        return []
-    return [Mistake(key="command", message="it is missing; write the program and its arguments", path=("command",))]
-
-
-def _mistakes_in(key: Key, path: Path, written: Any, error: BadOption) -> list[Mistake]:
-    """What is wrong with a value: of a table each entry that is wrong by itself."""
-    found: list[tuple[Path, str]] = []
-    if isinstance(written, dict) and key.kind.schema.get("type") == "object":
-        for name, one in written.items():
-            try:
-                key.kind.parse({name: one})
-            except BadOption as wrong:
-                found.append(((*path, str(name)), str(wrong)))
-    return [
-        Mistake(key=key.name, message=kinds.clipped(message, 300), path=where)
-        for where, message in found or [(path, str(error))]
-    ]
-
-
-def to_table(definition: Definition) -> dict[str, Any]:
-    """The definition as what TOML and JSON can hold: what differs from the defaults, and what is always told."""
-    table: dict[str, Any] = {}
-    for key in KEYS:
-        value = getattr(definition, key.field)
-        if key.always or value != _default(key):
-            group, _, last = key.name.rpartition(".")
-            (table.setdefault(group, {}) if group else table)[last] = key.kind.form(value)
-    return table
-
-
-def check(definition: Definition) -> None:
-    """Raise BadDefinition where values contradict each other."""
-    changed = {key.field: value for key in KEYS if (value := getattr(definition, key.field)) != _default(key)}
-    if mistakes := contradictions(changed):
-        raise bad_definition([(one.key, one.message) for one in mistakes])
-
-
-def bad_definition(
-    mistakes: Sequence[tuple[str, str]], where: str = "the definition", places: Sequence[tuple[str, int, int]] = ()
-) -> BadDefinition:
-    """The error that tells them, a line for each where there are several; `places` are where they stand in files."""
-    lines = [f"{kinds.clipped(name, 60)}: {message}" if name else message for name, message in mistakes]
-    if places:
-        lines = [f"{file}:{line}:{column}: {text}" for (file, line, column), text in zip(places, lines, strict=True)]
-    if len(lines) > 1:
-        told = "\n  ".join([f"cannot use {where}: there are {len(lines)} mistakes in it", *lines])
-    else:
-        told = f"cannot use {lines[0]}" if places else f"cannot use {where}: {lines[0]}"
-    return BadDefinition(told, mistakes=tuple(mistakes), places=tuple(places))
-
 
 def default(key: Key) -> Any:
     """What holds where the key is not written, as TOML would hold it; `None` where that is nothing."""
-    value = _default(key)
+    value = default_value(key)
     return None if value is None else key.kind.form(value)
 
 
-def _default(key: Key) -> Any:
+def default_value(key: Key) -> Any:
+    """The same as a field of Definition holds it."""
     return getattr(Definition, key.field, None)
-
-
-def _flat(table: Mapping[str, Any], mistakes: list[Mistake]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every key with its value."""
-    for name, value in table.items():
-        if name not in GROUPS:
-            yield (str(name),), value
-        elif isinstance(value, dict):
-            yield from (((name, str(inner)), one) for inner, one in value.items())
-        else:
-            keys = ", ".join(one.partition(".")[2] for one in BY_NAME if one.startswith(f"{name}."))
-            message = f"{kinds.shown(value)} is no table; there are the keys {keys} in it"
-            mistakes.append(Mistake(key=name, message=message, path=(name,)))
-
-
-def _unknown(name: str) -> str:
-    plain = name.lower().replace("-", "_")
-    inner = {one.rpartition(".")[2]: one for one in BY_NAME if "." in one}
-    meant = _OTHER_WORDS.get(plain) or inner.get(plain) or nearest(plain, BY_NAME)
-    return "there is no such key" + (f"; did you mean {meant}?" if meant else "")
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The word that was probably meant; `None` where none resembles it."""
-    from difflib import get_close_matches
-
-    # A long one resembles nothing, and comparing takes its time.
-    close = get_close_matches(word, known, n=1) if len(word) <= 40 else []
-    return close[0] if close else None
-
-
-_ORDERED = (("backoff.first", "backoff.longest"), ("healthy_after", "forgiven_after"))
-"""Pairs of which the second must not be below the first."""
-
-
-def contradictions(values: Mapping[str, Any]) -> list[Mistake]:
-    """What is wrong with values beside each other, by the fields of Definition."""
-    mistakes = []
-    for lower, upper in _ORDERED:
-        low, high = _value(values, lower), _value(values, upper)
-        if high < low:
-            # Told where it can be mended: at the one that is written.
-            if BY_NAME[upper].field in values:
-                name, message = upper, f"{format_duration(high)} is below {lower}, {format_duration(low)}"
-            else:
-                name = lower
-                message = f"{format_duration(low)} is above {upper}, {format_duration(high)}; write that one too"
-            mistakes.append(Mistake(key=name, message=message, path=tuple(name.split("."))))
-    return mistakes
-
-
-def _value(values: Mapping[str, Any], name: str) -> float:
-    field = BY_NAME[name].field
-    seconds: float = values.get(field, getattr(Definition, field))
-    return seconds

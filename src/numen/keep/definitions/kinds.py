@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import math
 
-from ...become import readiness
 from ...become.identity import CAPABILITIES, parse_capability
 from ...errors import BadOption
 from ...record import Record
 from ...settings.durations import exact_duration, format_duration, parse_duration
 from ...settings.environment import parse_assignment
 from ...settings.limits import LIMITS, check_limit, format_limit_value, limit_number, parse_limit_value
-from ...settings.names import comma_separated
+from ...settings.names import check_kept_name, comma_separated
 from ...settings.octal import octal
 from ...settings.signals import parse_signal, signal_name
 from ...settings.sizes import format_size, parse_size
+from .definition import FILE, JOURNAL, SYSLOG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
 LONGEST = 10 * 365 * 86400.0
@@ -70,6 +70,15 @@ def shown(value: Any) -> str:
 def clipped(text: str, longest: int) -> str:
     """The text, or as much of its beginning as is allowed."""
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The word that was probably meant; `None` where none resembles it."""
+    from difflib import get_close_matches
+
+    # A long one resembles nothing, and comparing takes its time.
+    close = get_close_matches(word, known, n=1) if len(word) <= 40 else []
+    return close[0] if close else None
 
 
 def text_of(value: Any, what: str = "text") -> str:
@@ -158,6 +167,48 @@ def _environment(value: Any) -> dict[str, str]:
     return variables
 
 
+def _secret_files(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise BadOption(f'{shown(value)} is no table; write one like {{ DB_PASSWORD = "/etc/web/db-password" }}')
+    files = _environment(value)
+    for name, path in files.items():
+        try:
+            _path(path)
+        except BadOption as error:
+            raise BadOption(f"{name}: {error}") from None
+    return files
+
+
+def _on_failure(value: Any) -> tuple[str, ...]:
+    # A name is no program by its full path, so the two cannot be taken for each other.
+    if not isinstance(value, str):
+        return _command(value)
+    check_kept_name(value)
+    return "", value
+
+
+def _percent(value: Any) -> int:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    digits = text.removesuffix("%").strip() if isinstance(text, str) else ""
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 7 or not int(digits):
+        raise BadOption(f'{shown(value)} is no percentage; write one like "50%", or "200%" for two processors')
+    return int(digits)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_filled(one, "name") for one in _list_of(value, '["db"]')))
+
+
+def _log_targets(value: Any) -> tuple[str, ...]:
+    found = _names(value)
+    for one in found:
+        if one not in (FILE, SYSLOG, JOURNAL):
+            raise BadOption(f"{shown(one)} is unknown; there are {FILE}, {SYSLOG} and {JOURNAL}")
+    if not found:
+        raise BadOption(f'it is empty; write one like ["{FILE}"]')
+    return found
+
+
 def _environment_files(value: Any) -> tuple[str, ...]:
     files = []
     for one in _list_of(value, '["/etc/default/web"]'):
@@ -184,17 +235,6 @@ def _groups(value: Any) -> tuple[str, ...]:
 def _capabilities(value: Any) -> tuple[str, ...]:
     found = [CAPABILITIES[parse_capability(_filled(one, "name"))] for one in _list_of(value, '["net_bind_service"]')]
     return tuple(dict.fromkeys(found))
-
-
-def _ready(value: Any) -> str:
-    text = text_of(value)
-    try:
-        kind = None if len(text) > len("fd:65535") else readiness.parse(text)
-    except BadOption:
-        kind = None  # its words name a kind that cannot be kept
-    if kind is None or kind.name == readiness.EXIT or kind.descriptor > 65535:
-        raise BadOption(f"{shown(text)} is unknown; there are exec, notify, and fd:N with N above 2")
-    return f"fd:{kind.descriptor}" if kind.name == readiness.FD else kind.name
 
 
 def _flag(value: Any) -> bool:
@@ -461,7 +501,33 @@ COMMAND = Kind(
     written="a list of words",
     schema={**_list_schema(_TEXT), "prefixItems": [_FULL_PATH], "minItems": 1},
 )
+ON_FAILURE = Kind(
+    parse=_on_failure,
+    form=lambda value: list(value) if value[0] else value[1],
+    written="a list of words: a command; or the name of a daemon",
+    schema=_any_of(_TEXT, COMMAND.schema),
+)
 PATH = Kind(parse=_path, written="a full path", schema=_FULL_PATH)
+PERCENT = Kind(
+    parse=_percent,
+    form=lambda value: f"{value}%",
+    written="a percentage of one processor",
+    schema=_any_of({"type": "string", "pattern": "^[0-9]+%?$"}, {"type": "integer", "minimum": 1}),
+)
+NAMES = Kind(parse=_names, form=list, split=comma_separated, written="a list of names", schema=_list_schema(_TEXT))
+LOG_TARGETS = Kind(
+    parse=_log_targets,
+    form=list,
+    split=comma_separated,
+    written=f"a list of `{FILE}`, `{SYSLOG}` and `{JOURNAL}`",
+    schema={**_list_schema({"enum": [FILE, SYSLOG, JOURNAL]}), "minItems": 1},
+)
+SECRET_FILES = Kind(
+    parse=_secret_files,
+    form=dict,
+    written="a table of full paths",
+    schema={"type": "object", "additionalProperties": _FULL_PATH},
+)
 UMASK = Kind(
     parse=_umask,
     form=lambda mask: f"{mask:03o}",
@@ -487,11 +553,6 @@ GROUPS = Kind(
     split=comma_separated,
     written="a list of names or numbers",
     schema=_list_schema(_NAME_OR_NUMBER),
-)
-READY = Kind(
-    parse=_ready,
-    written="`exec`, `notify` or `fd:N` with N above 2",
-    schema={"type": "string", "pattern": "^(exec|notify|fd:[0-9]+)$"},
 )
 ENDINGS = Kind(
     parse=_endings,

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from ...errors import BadOption
 from ...record import Record
-from .keys import nearest
-from .kinds import Kind, clipped, shown, text_of
+from .kinds import Kind, clipped, nearest, shown, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,10 +40,6 @@ class Order(Record):
         for key, references in (("after", self.after), ("requires", self.requires)):
             for index, one in enumerate(references):
                 yield key, index, one
-
-
-KEYS = ("after", "requires")
-"""The keys of a definition that hold references."""
 
 
 class Wrong(Record):

@@ -6,8 +6,6 @@ It takes whatever numen takes. What it cannot say, such as that a name means a u
 from __future__ import annotations
 
 from . import keys
-from .references import KEYS as REFERENCE_KEYS
-from .references import REFERENCES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 def schema() -> dict[str, Any]:
     """The schema of `numen.toml`; that of a file of one daemon is `$defs/definition` in it."""
     daemons = {"type": "object", "additionalProperties": _reference("daemon")}
-    order = {name: _reference(name) for name in REFERENCE_KEYS}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "numen.toml",
@@ -31,10 +28,8 @@ def schema() -> dict[str, Any]:
         "$defs": {
             "definition": {**_table(_properties()), "required": ["command"]},
             "defaults": _table(_properties()),
-            "daemon": _table({**_properties(), **order}),
+            "daemon": _table(_properties()),
             **{key.name: _described(key) for key in keys.KEYS},
-            "after": {"description": "the daemons after which it starts", **REFERENCES.schema},
-            "requires": {"description": "the same, and they are started with it", **REFERENCES.schema},
         },
     }
 

@@ -11,10 +11,11 @@ from ...record import Record
 from ...settings.names import check_kept_name
 from . import files, references
 from .definition import ALWAYS, Definition
-from .keys import BY_NAME, Mistake, contradictions, missing_keys, nearest, read_values
-from .kinds import clipped, shown
-from .references import COMPLETED, REFERENCES, Order
+from .keys import BY_NAME, KEYS
+from .kinds import clipped, nearest, shown
+from .references import COMPLETED, Order
 from .source import Source
+from .tables import Mistake, contradictions, missing_keys, read_values
 from .trust import untrusted
 
 TYPE_CHECKING = False
@@ -40,8 +41,6 @@ class DaemonSet(Record):
 
     definitions: Mapping[str, Definition]
     """By name, in the order of the file."""
-    orders: Mapping[str, Order]
-    """What each says of the others."""
 
 
 def read(path: str) -> DaemonSet:
@@ -64,7 +63,7 @@ def from_source(source: Source, table: Mapping[str, Any]) -> DaemonSet:
     reading = _Reading(table)
     if reading.mistakes:
         raise source.refused(reading.mistakes)
-    return DaemonSet(definitions=reading.definitions, orders=reading.orders)
+    return DaemonSet(definitions=reading.definitions)
 
 
 def is_set(table: Mapping[str, Any]) -> bool:
@@ -78,7 +77,7 @@ class _Reading:
     def __init__(self, table: Mapping[str, Any]) -> None:
         self.mistakes: list[Mistake] = []
         self.definitions: dict[str, Definition] = {}
-        self.orders: dict[str, Order] = {}
+        self._orders: dict[str, Order] = {}
         self._defaults = table.get(DEFAULTS, {})
         self._default_values, found = read_values(self._defaults)
         self._default_contradictions = contradictions(self._default_values)
@@ -95,17 +94,17 @@ class _Reading:
 
     def _daemon(self, name: str, table: Any) -> None:
         """Read one daemon; it is defined where there is no mistake in it."""
-        self.orders[name] = Order()
+        self._orders[name] = Order()
         found: list[Mistake] = []
         try:
             check_kept_name(name)
         except BadOption as error:
             found.append(Mistake(key="", message=str(error), path=()))
         if isinstance(table, dict):
-            self.orders[name] = _read_order(table, found)
-            table = {key: value for key, value in table.items() if key not in references.KEYS}
+            found += [_machines(key.name) for key in KEYS if key.machine and key.name in table]
         values, wrong = read_values(table)
         merged = _merged(self._default_values, values)
+        self._orders[name] = Order(after=merged.get("after", ()), requires=merged.get("requires", ()))
         found += wrong
         if isinstance(self._defaults, dict) and isinstance(table, dict):
             found += missing_keys({**self._defaults, **table})
@@ -120,9 +119,9 @@ class _Reading:
             self.mistakes += [_in_daemon(name, one) for one in untrusted(self.definitions[name])]
 
     def _check_references(self) -> None:
-        for wrong in references.check(self.orders):
+        for wrong in references.check(self._orders):
             self._wrong_reference(wrong)
-        for name, order in self.orders.items():
+        for name, order in self._orders.items():
             for key, index, one in order.all():
                 other = self.definitions.get(one.name)
                 if one.condition == COMPLETED and other and other.restart == ALWAYS and not other.final:
@@ -134,15 +133,8 @@ class _Reading:
         self.mistakes.append(_in_daemon(wrong.name, mistake))
 
 
-def _read_order(table: Mapping[str, Any], mistakes: list[Mistake]) -> Order:
-    found = {}
-    for key in references.KEYS:
-        if key in table:
-            try:
-                found[key] = REFERENCES.parse(table[key])
-            except BadOption as error:
-                mistakes.append(Mistake(key=key, message=clipped(str(error), 300), path=(key,)))
-    return Order(**found)
+def _machines(name: str) -> Mistake:
+    return Mistake(key=name, message="numen alone writes it, into the files of single daemons", path=(name,))
 
 
 def _merged(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +146,7 @@ def _merged(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
 
 
 def _unknown_table(name: str) -> Mistake:
-    if name in BY_NAME or name in references.KEYS:
+    if name in BY_NAME:
         message = "it belongs into a table, that of one daemon, [daemon.NAME], or [defaults]"
     else:
         meant = nearest(name, (DEFAULTS, DAEMON))
@@ -163,8 +155,6 @@ def _unknown_table(name: str) -> Mistake:
 
 
 def _in_defaults(mistake: Mistake) -> Mistake:
-    if mistake.key in references.KEYS:
-        mistake = mistake.replace(message="it belongs to one daemon, into its table [daemon.NAME]")
     return _within(mistake, DEFAULTS)
 
 

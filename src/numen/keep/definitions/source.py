@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ...settings.toml_positions import Positions, deepest, position_of
-from .keys import Mistake, bad_definition
+from .tables import Mistake, bad_definition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import os
 import stat
 
 from ...kernel.files import untrusted_part
-from .keys import Mistake
+from .tables import Mistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
