@@ -56,6 +56,15 @@ def test_bytes_that_are_no_text_are_kept(file: Path) -> None:
     assert os.fsencode(read_environment_file(str(file))["LATIN"]) == b"gr\xfcn"
 
 
+def test_a_line_that_is_refused_is_not_shown(file: Path) -> None:
+    file.write_text("KEY=begin\ns3cret and the rest of it\n")
+
+    with pytest.raises(BadOption) as caught:
+        read_environment_file(str(file))
+
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("line", ["JUST_A_NAME", "=value", "NAME =value", 'OPEN="text', "export", "A\0=1"])
 def test_a_line_that_sets_nothing_is_refused_with_its_file_and_number(file: Path, line: str) -> None:
     file.write_text(f"FINE=1\n\n{line}\n")

@@ -47,7 +47,7 @@ LOOK_UP_PATIENCE = 30
 
 UNSAID = (
     f"cannot start a process: the child of the fork helper was ended, or took {LOOK_UP_PATIENCE} s to look up the user"
-    " and to read the environment files"
+    " and to read the environment files and secrets"
 )
 
 _CHUNK = 65536
@@ -179,7 +179,7 @@ class _Child:
             account = identity.look_up(order["user"], order["group"], order["groups"])
             if order["capabilities"] is not None:
                 identity.check_capabilities(order["capabilities"])
-            order["environment"] = with_files(order["environment"], order["environment_files"])
+            order["environment"] = with_files(order["environment"], order["environment_files"], order["secret_files"])
             if os.fork() == 0:
                 self._become(account)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the supervisor must learn of it

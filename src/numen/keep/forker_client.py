@@ -212,6 +212,7 @@ def _message(order: Order, wanted: Plan) -> dict[str, object]:
         "argv": wanted.argv,
         "environment": wanted.environment,
         "environment_files": wanted.environment_files,
+        "secret_files": dict(wanted.secret_files),
         "directory": wanted.directory,
         "streams": streams,
         "umask": definition.umask,

@@ -17,6 +17,7 @@ from ..kernel.spawn import Duplicate, Open
 from ..record import Record
 from ..settings.environment import read_environment_file
 from .life import ProcessId
+from .secrets import read_secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Plan(Record):
     """With a `user`, his own HOME, USER, LOGNAME and SHELL stand behind this."""
     environment_files: tuple[str, ...]
     """To be read by who spawns it: see with_files()."""
+    secret_files: Mapping[str, str]
+    """The same, a variable a file."""
     actions: tuple[Open | Duplicate, ...]
     directory: str
 
@@ -63,6 +66,7 @@ def plan(order: Order, streams: Streams, own: Mapping[str, str] | None = None) -
         argv=definition.command,
         environment=_environment(order, streams, own or {}),
         environment_files=definition.environment_files,
+        secret_files=definition.secret_files,
         actions=_actions(definition, streams),
         directory=definition.directory,
     )
@@ -78,7 +82,7 @@ def _environment(order: Order, streams: Streams, own: Mapping[str, str]) -> dict
     return environment
 
 
-def with_files(environment: Mapping[str, str], paths: Iterable[str]) -> dict[str, str]:
+def with_files(environment: Mapping[str, str], paths: Iterable[str], secrets: Mapping[str, str] = {}) -> dict[str, str]:
     """An environment of a plan with what files set; what numen adds, or has taken away, is above them.
 
     It may wait for a disk, so the supervisor never calls it. Raises a DaemonError for a file that cannot be read.
@@ -87,6 +91,7 @@ def with_files(environment: Mapping[str, str], paths: Iterable[str]) -> dict[str
     for path in paths:
         _refuse_fifo(path.removeprefix("-"))
         found.update(read_environment_file(path))
+    found.update(read_secrets(secrets))
     for name in (INVOCATION, NAME, NOTIFY_SOCKET):
         found.pop(name, None)
         if name in environment:
@@ -136,6 +141,7 @@ def needs_helper(definition: Definition) -> bool:
         or definition.umask != DEFAULT_UMASK
         or bool(definition.limits)
         or bool(definition.environment_files)
+        or bool(definition.secret_files)
         or definition.no_new_privileges
     )
 

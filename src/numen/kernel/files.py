@@ -48,6 +48,30 @@ def _is_trusted(directory: os.stat_result, uid: int) -> bool:
     return owned and bool(not directory.st_mode & others or directory.st_mode & stat.S_ISVTX)
 
 
+def changeable(path: str, uid: int) -> str:
+    """What others than root and that user can change of a file, in words; nothing of what is missing."""
+    try:
+        part = untrusted_part(path, uid=uid) or path
+        found = os.stat(part)
+    except (OSError, ValueError):
+        return ""
+    mode = stat.S_IMODE(found.st_mode)
+    if part == path and not _is_open(found, uid):
+        return ""
+    whose = "root" if uid == 0 else f"root or to uid {uid}"
+    return (
+        f"others can change {part} (mode {mode:04o}, uid {found.st_uid}, gid {found.st_gid}); it must belong to"
+        f" {whose}, and be writable by nobody else"
+    )
+
+
+def _is_open(found: os.stat_result, uid: int) -> bool:
+    """Whether a file, no directory, is another's or can be written by others."""
+    groups_matter = uid == 0 and found.st_gid != 0
+    others = stat.S_IWOTH | (stat.S_IWGRP if groups_matter else 0)
+    return stat.S_ISREG(found.st_mode) and (found.st_uid not in (0, uid) or bool(found.st_mode & others))
+
+
 def steps(path: str, root: str = "") -> Iterator[tuple[str, str, os.stat_result | None]]:
     """The way to `path` as the kernel goes it: each directory, the entry looked up in it, and what that is.
 

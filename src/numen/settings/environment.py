@@ -49,6 +49,10 @@ def read_environment_file(path: str) -> dict[str, str]:
         if text and text[0] not in "#;":
             try:
                 name, value = parse_assignment(text.removeprefix("export ").lstrip())
+            except BadOption:
+                # What stands there may be part of a secret, and this is told to others.
+                raise BadOption(f"{path}:{number}: the line sets no variable; write NAME=VALUE") from None
+            try:
                 variables[name] = _unquote(value)
             except BadOption as error:
                 raise BadOption(f"{path}:{number}: {error}") from None

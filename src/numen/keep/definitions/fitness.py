@@ -29,7 +29,7 @@ def check_fit(definition: Definition) -> None:
     is_own = definition.user is None and definition.group is None and definition.groups is None
     _check_directory(definition.directory, is_own=is_own)
     _check_program(definition.command[0], is_own=is_own)
-    with_files({}, definition.environment_files)
+    with_files({}, definition.environment_files, definition.secret_files)
     for name, (_soft, hard) in definition.limits.items():
         _check_limit(name, hard)
     if definition.affinity is not None:
