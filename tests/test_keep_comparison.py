@@ -10,6 +10,7 @@ from definitions import definitions
 from numen.keep.definitions.comparison import Changes, compare, difference
 from numen.keep.definitions.definition import Definition
 from numen.keep.definitions.keys import BY_NAME, KEYS
+from numen.keep.definitions.references import Reference
 from numen.keep.definitions.tables import to_table
 
 WEB = Definition(command=("/bin/true",), environment={"PORT": "1"})
@@ -23,8 +24,40 @@ OTHER: dict[str, Any] = {
     "user": "ann",
     "group": "adm",
     "groups": (),
+    "secret_files": {"TOKEN": "/a"},
+    "after": (Reference(name="db"),),
+    "requires": (Reference(name="db", condition="started"),),
+    "restart_with": ("db",),
     "ready": "notify",
     "ready_timeout": 1.0,
+    "ready_then": "go-on",
+    "ready_interval": 1.0,
+    "ready_again": 1.0,
+    "alive.probe": "tcp://localhost:80",
+    "alive.interval": 1.0,
+    "alive.timeout": 1.0,
+    "alive.failures": 1,
+    "alive.then": "tell",
+    "watchdog": 1.0,
+    "max_age": 60.0,
+    "max_memory": 2**20,
+    "schedule.every": 60.0,
+    "schedule.cron": "@daily",
+    "schedule.timezone": "Europe/Berlin",
+    "schedule.jitter": 1.0,
+    "schedule.missed": "run-once",
+    "schedule.overlap": "queue",
+    "schedule.timeout": 60.0,
+    "schedule.retries": 1,
+    "schedule.retry_first": 2.0,
+    "schedule.retry_longest": 90.0,
+    "schedule.at_start": True,
+    "before_start": ("/bin/true",),
+    "after_exit": ("/bin/true",),
+    "on_failure": ("", "db"),
+    "hook_timeout": 1.0,
+    "vital": True,
+    "pty": True,
     "restart": "never",
     "success": (0,),
     "final": (1,),
@@ -38,8 +71,13 @@ OTHER: dict[str, Any] = {
     "give_up.every": 5.0,
     "stop": ((9, 10.0),),
     "reload": 10,
+    "reload_command": ("/bin/true",),
+    "log.to": ("syslog",),
     "log.size": 4096,
     "log.keep": 1,
+    "log.every": 60.0,
+    "log.total": 4096,
+    "log.age": 60.0,
     "log.compress": True,
     "log.timestamps": True,
     "log.separate_stderr": True,
@@ -49,13 +87,23 @@ OTHER: dict[str, Any] = {
     "affinity": (0,),
     "capabilities": (),
     "no_new_privileges": True,
+    "cgroup.memory": 2**20,
+    "cgroup.cpu": 50,
+    "cgroup.tasks": 9,
+    "source": "/srv/numen.toml",
     "start": False,
 }
 
 NEEDS_NO_RESTART = {
-    *("ready_timeout", "restart", "success", "final", "healthy_after", "forgiven_after", "stop", "reload", "start"),
+    *("after", "requires", "restart_with", "start", "source"),
+    *("ready_timeout", "ready_then", "ready_interval", "ready_again", "max_age", "max_memory"),
+    *("alive.probe", "alive.interval", "alive.timeout", "alive.failures", "alive.then"),
+    *("schedule.every", "schedule.cron", "schedule.timezone", "schedule.jitter", "schedule.missed", "schedule.overlap"),
+    *("schedule.timeout", "schedule.retries", "schedule.retry_first", "schedule.retry_longest", "schedule.at_start"),
+    *("before_start", "after_exit", "on_failure", "hook_timeout", "vital", "reload", "reload_command", "stop"),
+    *("restart", "success", "final", "healthy_after", "forgiven_after"),
     *("backoff.first", "backoff.longest", "give_up.restarts", "give_up.within", "give_up.then", "give_up.every"),
-    *("log.size", "log.keep", "log.compress"),
+    *("log.to", "log.size", "log.keep", "log.every", "log.total", "log.age", "log.compress"),
 }
 
 

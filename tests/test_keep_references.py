@@ -13,8 +13,8 @@ def orders(**after: str) -> dict[str, Order]:
     return {name: Order(after=tuple(Reference(name=one) for one in others.split())) for name, others in after.items()}
 
 
-def told(**after: str) -> list[tuple[str, int, str]]:
-    return [(one.name, one.index, one.message) for one in check(orders(**after))]
+def told(**after: str) -> list[tuple[str, str | int, str]]:
+    return [(one.name, one.place[-1], one.message) for one in check(orders(**after))]
 
 
 def test_what_leads_around_nowhere_is_right() -> None:
@@ -46,7 +46,7 @@ def test_after_and_requires_make_a_circle_together() -> None:
         "db": Order(requires=(Reference(name="web", condition=STARTED),)),
     }
 
-    assert [(one.name, one.key, one.message) for one in check(both)] == [
+    assert [(one.name, one.place[0], one.message) for one in check(both)] == [
         ("web", "after", "it waits for itself: web → db → web")
     ]
 
@@ -121,3 +121,25 @@ def test_a_reference_is_a_name_or_a_name_with_a_condition() -> None:
 def test_what_is_no_reference_is_refused(written: object, message: str) -> None:
     with pytest.raises(BadOption, match=message):
         REFERENCES.parse(written)
+
+
+def test_who_is_restarted_with_itself_is_told_as_a_circle_of_its_own() -> None:
+    both = {"web": Order(restart_with=("db",)), "db": Order(restart_with=("web",), after=(Reference(name="web"),))}
+
+    ((name, place, message),) = [(one.name, one.place, one.message) for one in check(both)]
+    assert (name, place) == ("web", ("restart_with", 0))
+    assert message == "it is restarted with itself, again and again: web → db → web"
+
+
+def test_each_key_that_names_a_daemon_is_looked_at() -> None:
+    order = Order(
+        after=(Reference(name="a"),), requires=(Reference(name="b"),), restart_with=("c", "d"), on_failure="e"
+    )
+
+    assert [one.place for one in check({"web": order})] == [
+        ("after", 0),
+        ("requires", 0),
+        ("restart_with", 0),
+        ("restart_with", 1),
+        ("on_failure",),
+    ]

@@ -130,7 +130,7 @@ def test_what_people_may_write_otherwise_is_as_the_schema_says_too(written: str)
         "start = 1",
         'ready = "soon"',
         "limits = { nofile = [1, 2, 3] }",
-        'after = ["db"]',
+        "after = [3]",
     ],
 )
 def test_the_schema_says_no_to_what_numen_refuses(written: str) -> None:
@@ -145,7 +145,8 @@ def test_the_schema_knows_the_tables_and_references_of_a_set() -> None:
     assert mistakes({"daemon": {"web": web}}, SCHEMA) == []
     no_sets: list[dict[str, Any]] = [
         {"daemons": {}},
-        {"defaults": {"after": ["db"]}},
+        {"defaults": {"source": "/srv/numen.toml"}},
+        {"daemon": {"web": {"source": "/srv/numen.toml"}}},
         {"daemon": {"web": {"after": [{"nam": "db"}]}}},
     ]
     for wrong in no_sets:

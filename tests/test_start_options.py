@@ -1,5 +1,6 @@
 """The options of `numen start`, and the definition that they make."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numen.cli.definition_options import OPTIONS, TAKEN, callers_environment, de
 from numen.cli.options import Option, Table
 from numen.errors import BadDefinition, BadOption, CommandNotFound, NotExecutable
 from numen.keep.definitions.definition import Definition
-from numen.keep.definitions.keys import KEYS
+from numen.keep.definitions.keys import GROUPS, KEYS
 from numen.keep.definitions.tables import to_table
 
 TABLE = Table(command="start", usage=("numen start",), description="", epilog="", options=OPTIONS)
@@ -76,6 +77,15 @@ def taken(*arguments: str, environ: dict[str, str] | None = None, cwd: str = "/s
         (["--capability", "none"], "capabilities", ()),
         (["--no-new-privileges"], "no_new_privileges", True),
         (["--disabled"], "start", False),
+        (["--set", "give_up.every=1h"], "give_up_every", 3600.0),
+        (["--set", "vital=true"], "vital", True),
+        (["--set", "umask=77"], "umask", 0o77),
+        (["--set", "schedule.every = '5m'"], "schedule_every", 300.0),
+        (["--set", "log.to=file,journal"], "log_to", ("file", "journal")),
+        (["--set", 'restart_with=["db"]', "--set", "nice=1", "--set", "nice=0"], "restart_with", ("db",)),
+        (["--set", "alive.probe=tcp://localhost:80"], "alive_probe", "tcp://localhost:80"),
+        (["--set", "secret_files={A='/a'}", "--set", "secret_files={B='/b'}"], "secret_files", {"A": "/a", "B": "/b"}),
+        (["--nice", "5", "--set", "nice=6"], "nice", 6),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, list) else None,
 )
@@ -84,46 +94,79 @@ def test_each_option_sets_what_it_says_and_nothing_else(arguments: list[str], fi
 
     assert getattr(definition, field) == value
     others = {name for name in Definition.fields() if getattr(definition, name) != getattr(plain, name)} - {field}
-    assert others <= {"give_up_restarts", "give_up_within", "give_up_then"}
+    assert others <= {"give_up_restarts", "give_up_within", "give_up_then", "nice"}
+
+
+FLAGS = {flag for option in OPTIONS for flag in option.flags}
+OTHER_FLAGS = {
+    "environment": "--env",
+    "environment_files": "--env-file",
+    "ready_timeout": "--timeout",
+    "log.timestamps": "--timestamps",
+    "log.separate_stderr": "--separate-stderr",
+    "limits": "--limit",
+    "capabilities": "--capability",
+    "command": "--name",
+    "start": "--disabled",
+    "give_up.restarts": "--give-up",
+    "give_up.within": "--give-up",
+    "give_up.then": "--give-up",
+}
+WITHOUT_OPTION = {
+    key.name
+    for key in KEYS
+    if OTHER_FLAGS.get(key.name, f"--{key.name.replace('.', '-').replace('_', '-')}") not in FLAGS
+}
+
+
+def as_toml(value: Any) -> str:
+    """The value on one line."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{as_toml(name)} = {as_toml(one)}" for name, one in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(as_toml, value)) + "]"
+        case _:
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def arguments_for(definition: Definition) -> list[str]:
-    """The options that make this definition, from its table; `give_up.every` has none."""
-    table = to_table(definition)
-    flat = {
-        f"{name}.{inner}" if name in ("backoff", "give_up", "log") else name: one
-        for name, value in table.items()
-        for inner, one in (value.items() if name in ("backoff", "give_up", "log") else [("", value)])
-    }
-    flags = {"ready_timeout": "timeout", "log.timestamps": "timestamps", "log.separate_stderr": "separate-stderr"}
+    """The options that make this definition, from its table."""
     arguments = []
-    for name, value in flat.items():
-        flag = f"--{flags.get(name, name).replace('.', '-').replace('_', '-')}"
-        match name:
-            case "command" | "give_up.restarts" | "give_up.within" | "give_up.then" | "give_up.every":
-                continue
-            case "start":
-                arguments.append("--disabled")
-            case "environment":
-                arguments += [f"--env={one}={text}" for one, text in value.items()]
-            case "environment_files":
-                arguments += [f"--env-file={one}" for one in value]
-            case "limits":
-                for one, limit in value.items():
-                    text = ":".join(map(str, limit)) if isinstance(limit, list) else limit
-                    arguments.append(f"--limit={one}={text}")
-            case "capabilities":
-                arguments += [f"--capability={one}" for one in value or ["none"]]
-            case "stop":
-                arguments.append(f"{flag}={'/'.join(map(str, value))}")
-            case "success" | "final" | "groups":
-                arguments.append(f"{flag}={','.join(map(str, value))}")
-            case _:
-                arguments.append(flag if value is True else f"{flag}={value}")
+    for name, value in to_table(definition).items():
+        inner = {f"{name}.{last}": one for last, one in value.items()} if name in GROUPS else {name: value}
+        for full, one in inner.items():
+            arguments += [f"--set={full}={as_toml(one)}"] if full in WITHOUT_OPTION else option_for(full, one)
     if definition.give_up_restarts:
         within = f"{definition.give_up_within:f}"
         arguments.append(f"--give-up={definition.give_up_restarts}/{within}/{definition.give_up_then}")
     return arguments
+
+
+def option_for(name: str, value: Any) -> list[str]:
+    flag = OTHER_FLAGS.get(name, f"--{name.replace('.', '-').replace('_', '-')}")
+    match name:
+        case "command" | "give_up.restarts" | "give_up.within" | "give_up.then":
+            return []
+        case "start":
+            return [flag]
+        case "environment":
+            return [f"{flag}={one}={text}" for one, text in value.items()]
+        case "environment_files":
+            return [f"{flag}={one}" for one in value]
+        case "limits":
+            texts = {
+                one: ":".join(map(str, limit)) if isinstance(limit, list) else limit for one, limit in value.items()
+            }
+            return [f"{flag}={one}={text}" for one, text in texts.items()]
+        case "capabilities":
+            return [f"{flag}={one}" for one in value or ["none"]]
+        case "stop":
+            return [f"{flag}={'/'.join(map(str, value))}"]
+        case "success" | "final" | "groups":
+            return [f"{flag}={','.join(map(str, value))}"]
+        case _:
+            return [flag if value is True else f"{flag}={value}"]
 
 
 @given(definitions())
@@ -135,7 +178,6 @@ def test_whatever_a_file_can_say_the_options_can_say_too(definition: Definition)
             ("-" if one.startswith("-") else "") + os.path.normpath(one.removeprefix("-"))
             for one in definition.environment_files
         ),
-        give_up_every=Definition.give_up_every,
     )
     if not wanted.give_up_restarts:
         wanted = wanted.replace(give_up_within=Definition.give_up_within, give_up_then=Definition.give_up_then)
@@ -152,29 +194,39 @@ def test_whatever_a_file_can_say_the_options_can_say_too(definition: Definition)
     assert definition_from(values, command, {}, "/")[0] == wanted
 
 
-def test_there_is_an_option_for_each_key() -> None:
-    flags = {flag for option in OPTIONS for flag in option.flags}
-    others = {
-        "environment": "--env",
-        "environment_files": "--env-file",
-        "ready_timeout": "--timeout",
-        "log.timestamps": "--timestamps",
-        "log.separate_stderr": "--separate-stderr",
-        "limits": "--limit",
-        "capabilities": "--capability",
-        "start": "--disabled",
-        "command": "--",
-        "give_up.restarts": "--give-up",
-        "give_up.within": "--give-up",
-        "give_up.then": "--give-up",
-    }
-    missing = {
-        key.name
-        for key in KEYS
-        if others.get(key.name, f"--{key.name.replace('.', '-').replace('_', '-')}") not in flags | {"--"}
+def test_set_takes_each_key_but_the_command_and_what_numen_alone_writes() -> None:
+    given_as = {key.name: f"{key.name}={key.example}" for key in KEYS}
+    refused = {}
+    for name, written in given_as.items():
+        try:
+            TABLE.read(["--set", written])
+        except BadOption as error:
+            refused[name] = str(error)
+
+    assert refused == {
+        "command": "option --set: the command stands after two dashes: numen start --name web -- ./server",
+        "source": "option --set: numen alone writes source",
     }
 
-    assert missing == {"give_up.every"}
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("nice", "'nice' sets nothing; write KEY=VALUE, such as vital=true"),
+        ("=3", "'' is no key"),
+        ("nise=3", "'nise' is no key: there is no such key; did you mean nice?"),
+        ("nice=40", "nice: 40 is no whole number from -20 to 19"),
+        ("nice=x", "nice: 'x' is no whole number from -20 to 19"),
+        ("vital=yes", "vital: 'yes' is neither true nor false"),
+        ("restart=1979-05-27", "restart: '1979-05-27' is unknown"),
+        ("restart=" + "[" * 3000, "restart: '[["),
+    ],
+    ids=lambda one: one[:20],
+)
+def test_what_cannot_be_set_is_told_with_its_key(written: str, told: str) -> None:
+    with pytest.raises(BadOption) as caught:
+        TABLE.read(["--set", written])
+    assert str(caught.value).startswith(f"option --set: {told}")
 
 
 @pytest.mark.parametrize(

@@ -57,10 +57,53 @@ def _give_up(text: str) -> dict[str, Any]:
     return {keys.BY_NAME[name].field: keys.BY_NAME[name].kind.convert(part) for name, part in parts.items()}
 
 
+def _setting(text: str) -> dict[str, Any]:
+    """The field and the value that `KEY=VALUE` sets; VALUE is TOML, or text as it stands."""
+    name, equals, written = (one.strip() for one in text.partition("="))
+    if not equals:
+        raise BadOption(f"{text!r} sets nothing; write KEY=VALUE, such as vital=true")
+    key = keys.BY_NAME.get(name)
+    if key is None:
+        raise BadOption(f"{name!r} is no key: {tables.unknown(name)}")
+    if name == "command":
+        raise BadOption("the command stands after two dashes: numen start --name web -- ./server")
+    if key.machine:
+        raise BadOption(f"numen alone writes {name}")
+    try:
+        return {key.field: _value(key.kind, written)}
+    except BadOption as error:
+        raise BadOption(f"{name}: {error}") from None
+
+
+def _value(kind: kinds.Kind, written: str) -> Any:
+    import tomllib
+
+    try:
+        found = tomllib.loads(f"it = {written}")
+    except (ValueError, RecursionError):  # no TOML, but what an option of its own would take
+        return kind.convert(written)
+    if len(found) != 1 or not isinstance(found["it"], (str, int, float, list, dict)):
+        return kind.convert(written)
+    try:
+        return kind.parse(found["it"])
+    except BadOption:
+        # To TOML, 77 is a number; as an umask it is text.
+        if isinstance(found["it"], (int, float)) and not isinstance(found["it"], bool):
+            return kind.convert(written)
+        raise
+
+
 OPTIONS = (
     Option(flags=("--name",), metavar=("NAME",), help="the daemon's name (that of the program)"),
     _for_key("ready", ("--ready",), "KIND", group="options"),
     _for_key("ready_timeout", ("--timeout",), "DURATION", group="options"),
+    Option(
+        flags=("--set",),
+        metavar=("KEY=VALUE",),
+        convert=_setting,
+        repeated=True,
+        help="set any key of a definition, stronger than other options: schedule.every=5m, vital=true, after=['db']",
+    ),
     Option(flags=("--disabled",), help="do not bring it back when the supervisor starts (numen enable does)"),
     Option(flags=("--replace",), help="replace the definition of that name; if it runs, it is restarted"),
     Option(flags=("--quiet", "-q"), help="say nothing where all went well"),
@@ -165,6 +208,10 @@ def definition_from(
         wanted["limits"] = {name: limit for one in values["limit"] for name, limit in one.items()}
     if (names := kept_capabilities(values["capability"])) is not None:
         wanted["capabilities"] = _as_key("capabilities", names)
+    for one in values["set"]:
+        for field, value in one.items():
+            before = wanted.get(field)
+            wanted[field] = {**before, **value} if isinstance(value, dict) and isinstance(before, dict) else value
     definition = Definition(**wanted)
     tables.check(definition)
     return definition, taken

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    Place = tuple[str | int, ...]
+    """The key that a reference stands in, and in a list its place there."""
+
 STARTED, READY, COMPLETED = "started", "ready", "completed"
 """What is waited for: that the other is executed, that it is ready, or that it has ended as a success."""
 
@@ -34,12 +37,29 @@ class Order(Record):
     """It starts after these, where they are started too."""
     requires: tuple[Reference, ...] = ()
     """It starts after these, and they are started with it."""
+    restart_with: tuple[str, ...] = ()
+    """It is restarted with each of these."""
+    on_failure: str | None = None
+    """The daemon that is started when it has failed."""
 
-    def all(self) -> Iterator[tuple[str, int, Reference]]:
-        """Each reference, with the key that it stands in and its place there."""
+    def waited_for(self) -> Iterator[tuple[Place, Reference]]:
+        """Whom it waits for, each with the key that this stands in and its place there."""
         for key, references in (("after", self.after), ("requires", self.requires)):
             for index, one in enumerate(references):
-                yield key, index, one
+                yield (key, index), one
+
+    def restarted_with(self) -> Iterator[tuple[Place, str]]:
+        """The others with which it is restarted."""
+        for index, one in enumerate(self.restart_with):
+            yield ("restart_with", index), one
+
+    def names(self) -> Iterator[tuple[Place, str]]:
+        """All the names in it."""
+        for place, one in self.waited_for():
+            yield place, one.name
+        yield from self.restarted_with()
+        if self.on_failure is not None:
+            yield ("on_failure",), self.on_failure
 
 
 class Wrong(Record):
@@ -47,41 +67,42 @@ class Wrong(Record):
 
     name: str
     """The daemon that has it."""
-    key: str
-    index: int
+    place: Place
     message: str
 
 
 def check(orders: Mapping[str, Order]) -> list[Wrong]:
     """The references to daemons that are not there, and those that lead around in a circle."""
-    return [*_unknown(orders), *_circles(orders)]
+    waiting = {name: [(place, one.name) for place, one in order.waited_for()] for name, order in orders.items()}
+    restarting = {name: list(order.restarted_with()) for name, order in orders.items()}
+    return [
+        *_unknown(orders),
+        *_circles(waiting, "it waits for itself"),
+        *_circles(restarting, "it is restarted with itself, again and again"),
+    ]
 
 
 def _unknown(orders: Mapping[str, Order]) -> Iterator[Wrong]:
     for name, order in orders.items():
-        for key, index, one in order.all():
-            if one.name not in orders:
-                meant = nearest(one.name, orders)
+        for place, one in order.names():
+            if one not in orders:
+                meant = nearest(one, orders)
                 hint = f"; did you mean {meant}?" if meant else ""
-                message = f"there is no daemon {shown(one.name)} in this file{hint}"
-                yield Wrong(name=name, key=key, index=index, message=message)
+                message = f"there is no daemon {shown(one)} in this file{hint}"
+                yield Wrong(name=name, place=place, message=message)
 
 
-def _circles(orders: Mapping[str, Order]) -> Iterator[Wrong]:
+def _circles(ways: Mapping[str, Sequence[tuple[Place, str]]], words: str) -> Iterator[Wrong]:
     """For each circle one mistake, told at the first daemon of it."""
-    targets = {
-        name: list(dict.fromkeys(one.name for _, _, one in order.all() if one.name in orders))
-        for name, order in orders.items()
-    }
+    targets = {name: list(dict.fromkeys(one for _, one in others if one in ways)) for name, others in ways.items()}
     left = _in_circles(targets)
     told: set[str] = set()
     for name in left:
         circle = [] if name in told else _shortest_circle(name, left)
         if circle and told.isdisjoint(circle):
             told.update(circle)
-            key, index = next((key, index) for key, index, one in orders[name].all() if one.name == circle[1])
-            message = f"it waits for itself: {drawn(circle)}"
-            yield Wrong(name=name, key=key, index=index, message=message)
+            place = next(place for place, one in ways[name] if one == circle[1])
+            yield Wrong(name=name, place=place, message=f"{words}: {drawn(circle)}")
 
 
 MOST_DRAWN = 12

@@ -27,16 +27,18 @@ def schema() -> dict[str, Any]:
         },
         "$defs": {
             "definition": {**_table(_properties()), "required": ["command"]},
-            "defaults": _table(_properties()),
-            "daemon": _table(_properties()),
+            "defaults": _table(_properties(in_set=True)),
+            "daemon": _table(_properties(in_set=True)),
             **{key.name: _described(key) for key in keys.KEYS},
         },
     }
 
 
-def _properties() -> dict[str, Any]:
+def _properties(*, in_set: bool = False) -> dict[str, Any]:
     """Each key, those with a dot in their name in the table that the name begins with."""
-    plain = {key.name: _reference(key.name) for key in keys.KEYS if "." not in key.name}
+    plain = {
+        key.name: _reference(key.name) for key in keys.KEYS if "." not in key.name and not (key.machine and in_set)
+    }
     return plain | {group: _table(_inner(group)) for group in sorted(keys.GROUPS)}
 
 

@@ -78,8 +78,11 @@ class _Reading:
         self.mistakes: list[Mistake] = []
         self.definitions: dict[str, Definition] = {}
         self._orders: dict[str, Order] = {}
+        self._written: dict[str, frozenset[str]] = {}
+        """The keys that each daemon has itself."""
         self._defaults = table.get(DEFAULTS, {})
         self._default_values, found = read_values(self._defaults)
+        found += _machines(self._defaults)
         self._default_contradictions = contradictions(self._default_values)
         self.mistakes += [_in_defaults(one) for one in (*found, *self._default_contradictions)]
         self.mistakes += [_unknown_table(name) for name in table if name not in (DEFAULTS, DAEMON)]
@@ -95,17 +98,16 @@ class _Reading:
     def _daemon(self, name: str, table: Any) -> None:
         """Read one daemon; it is defined where there is no mistake in it."""
         self._orders[name] = Order()
+        self._written[name] = frozenset(table) if isinstance(table, dict) else frozenset()
         found: list[Mistake] = []
         try:
             check_kept_name(name)
         except BadOption as error:
             found.append(Mistake(key="", message=str(error), path=()))
-        if isinstance(table, dict):
-            found += [_machines(key.name) for key in KEYS if key.machine and key.name in table]
         values, wrong = read_values(table)
         merged = _merged(self._default_values, values)
-        self._orders[name] = Order(after=merged.get("after", ()), requires=merged.get("requires", ()))
-        found += wrong
+        self._orders[name] = _order(merged)
+        found += [*_machines(table), *wrong]
         if isinstance(self._defaults, dict) and isinstance(table, dict):
             found += missing_keys({**self._defaults, **table})
         # Told where it can be mended: among the defaults, and once, where it stands there.
@@ -122,19 +124,36 @@ class _Reading:
         for wrong in references.check(self._orders):
             self._wrong_reference(wrong)
         for name, order in self._orders.items():
-            for key, index, one in order.all():
+            for place, one in order.waited_for():
                 other = self.definitions.get(one.name)
                 if one.condition == COMPLETED and other and other.restart == ALWAYS and not other.final:
                     message = f"{one.name} never completes: its `restart` is always; make that on-failure or never"
-                    self._wrong_reference(references.Wrong(name=name, key=key, index=index, message=message))
+                    self._wrong_reference(references.Wrong(name=name, place=place, message=message))
 
     def _wrong_reference(self, wrong: references.Wrong) -> None:
-        mistake = Mistake(key=wrong.key, message=clipped(wrong.message, 600), path=(wrong.key, wrong.index))
-        self.mistakes.append(_in_daemon(wrong.name, mistake))
+        key = str(wrong.place[0])
+        mistake = Mistake(key=key, message=clipped(wrong.message, 600), path=wrong.place)
+        # One among the defaults is told there, and once.
+        told = _in_daemon(wrong.name, mistake) if key in self._written[wrong.name] else _in_defaults(mistake)
+        if told not in self.mistakes:
+            self.mistakes.append(told)
 
 
-def _machines(name: str) -> Mistake:
-    return Mistake(key=name, message="numen alone writes it, into the files of single daemons", path=(name,))
+def _order(values: Mapping[str, Any]) -> Order:
+    on_failure = values.get("on_failure")
+    return Order(
+        after=values.get("after", ()),
+        requires=values.get("requires", ()),
+        restart_with=values.get("restart_with", ()),
+        on_failure=on_failure[1] if on_failure and not on_failure[0] else None,
+    )
+
+
+def _machines(table: Any) -> list[Mistake]:
+    """What stands there and may not, because numen alone writes it."""
+    written = [key.name for key in KEYS if key.machine and isinstance(table, dict) and key.name in table]
+    message = "numen alone writes it, into the files of single daemons"
+    return [Mistake(key=name, message=message, path=(name,)) for name in written]
 
 
 def _merged(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def read_values(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]
         name = ".".join(path)
         key = BY_NAME.get(name)
         if key is None:
-            mistakes.append(Mistake(key=name, message=_unknown(name), path=path))
+            mistakes.append(Mistake(key=name, message=unknown(name), path=path))
             continue
         try:
             values[key.field] = key.kind.parse(written)
@@ -157,7 +157,8 @@ def _flat(table: Mapping[str, Any], mistakes: list[Mistake]) -> Iterator[tuple[t
             mistakes.append(Mistake(key=name, message=message, path=(name,)))
 
 
-def _unknown(name: str) -> str:
+def unknown(name: str) -> str:
+    """What to tell who has written a key that does not exist."""
     plain = name.lower().replace("-", "_")
     inner = {one.rpartition(".")[2]: one for one in BY_NAME if "." in one}
     meant = _OTHER_WORDS.get(plain) or inner.get(plain) or nearest(plain, BY_NAME)
