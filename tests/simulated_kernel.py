@@ -18,7 +18,18 @@ from random import Random
 from typing import Any
 
 from numen.keep.definitions.definition import Definition
-from numen.keep.kernel import Ended, Happening, Marks, Message, NotSpawned, Order, Ready, Spawned
+from numen.keep.kernel import (
+    Answered,
+    Ended,
+    Happening,
+    Marks,
+    Message,
+    NotSpawned,
+    Order,
+    Question,
+    Ready,
+    Spawned,
+)
 from numen.keep.life import ProcessId
 from numen.record import Record
 
@@ -61,6 +72,16 @@ class Program(Record):
     forks_when_asked_to_end: bool = False
     says: tuple[tuple[float, dict[str, str]], ...] = ()
     """Notifications."""
+
+
+class Reply(Record):
+    """What comes of a question."""
+
+    ok: bool = True
+    after: float = 0.0
+    """Seconds from the question to the answer; one that takes longer than its timeout is bad then."""
+    message: str = ""
+    status: int | None = None
 
 
 class Process:
@@ -124,6 +145,13 @@ class World:
         self.late_orders: list[tuple[float, Order]] = []
         """What the fork helper was ordered, and when it will have done it."""
         self.outcomes: list[Spawned | NotSpawned] = []
+        self.replies: Callable[[Question], Reply] = lambda _question: Reply()
+        """Tells what comes of a question when it is asked."""
+        self.questions: dict[tuple[str, str], Question] = {}
+        """Those that are open, by daemon and kind."""
+        self.asked: list[Question] = []
+        """All that were ever asked."""
+        self.answers: list[Answered] = []
         self.is_waking = False
         """Whether the supervisor's poll() has something to gather."""
         self.first_signals: dict[str, float] = {}
@@ -327,6 +355,31 @@ class World:
             self.outcomes.append(self.spawn(order, SUPERVISOR))
             self.is_waking = True
 
+    # Questions.
+
+    def ask(self, question: Question) -> None:
+        reply = self.replies(question)
+        self.questions[question.name, question.kind] = question
+        self.asked.append(question)
+        is_late = reply.after >= question.timeout
+        self.at(self.now + min(reply.after, question.timeout), lambda: self._answer(question, reply, is_late=is_late))
+
+    def _answer(self, question: Question, reply: Reply, *, is_late: bool) -> None:
+        key = question.name, question.kind
+        if self.questions.get(key) is not question:
+            return  # it was forgotten
+        del self.questions[key]
+        answer = Answered(
+            name=question.name,
+            invocation=question.invocation,
+            kind=question.kind,
+            ok=reply.ok and not is_late,
+            message="no answer in time" if is_late else reply.message,
+            status=None if is_late else reply.status,
+        )
+        self.answers.append(answer)
+        self.is_waking = True
+
     # What befalls the house.
 
     def kill_supervisor(self, whom: str = SUPERVISOR) -> None:
@@ -336,6 +389,8 @@ class World:
             if self.random.random() < 0.5:
                 self.spawn(order, SUPERVISOR)
         self.late_orders, self.outcomes = [], []
+        # The runner ends with its supervisor, and what it ran with it.
+        self.questions, self.answers = {}, []
         if whom == "both":
             self.messages.clear()
         # A supervisor whose keeper was killed becomes the keeper; whom the old one had adopted goes to init.
@@ -347,6 +402,7 @@ class World:
 
     def reboot(self) -> None:
         self.late_orders, self.outcomes = [], []
+        self.questions, self.answers = {}, []
         for process in list(self.table.values()):
             process.is_alive = process.is_zombie = False
             process.ended_at, process.is_status_lost = self.now, True
@@ -516,6 +572,9 @@ class SimulatedKernel:
             yield world.outcomes[0]
             del world.outcomes[0]
         yield from self._written()
+        while world.answers:
+            yield world.answers[0]
+            del world.answers[:1]
         while self._seen < len(world.endings):
             ended = world.endings[self._seen]
             self._seen += 1
@@ -552,6 +611,16 @@ class SimulatedKernel:
         found = self.world.same(process)
         if found is not None and found.is_zombie and found.parent == SUPERVISOR:
             self.world.bury(found)
+
+    def ask(self, question: Question) -> None:
+        self.world.fail_now_and_then()
+        self.world.ask(question)
+
+    def forget_questions(self, name: str, kinds: Collection[str] = ()) -> None:
+        world = self.world
+        for key in [key for key in world.questions if key[0] == name and (not kinds or key[1] in kinds)]:
+            del world.questions[key]
+        world.answers = [one for one in world.answers if one.name != name or (kinds and one.kind not in kinds)]
 
     def release(self, name: str, definition: Definition | None) -> None:
         self.world.fail_now_and_then()

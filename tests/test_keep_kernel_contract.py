@@ -19,10 +19,22 @@ import pytest
 
 from numen.keep.definitions.definition import Definition
 from numen.keep.home import Home, lock_supervisor
-from numen.keep.kernel import Ended, Happening, Kernel, Marks, Message, NotSpawned, Order, Ready, Spawned
+from numen.keep.kernel import (
+    Answered,
+    Ended,
+    Happening,
+    Kernel,
+    Marks,
+    Message,
+    NotSpawned,
+    Order,
+    Question,
+    Ready,
+    Spawned,
+)
 from numen.keep.life import ProcessId
 from processes import wait_for
-from simulated_kernel import KEEPER, Program, SimulatedKernel, World
+from simulated_kernel import KEEPER, Program, Reply, SimulatedKernel, World
 
 pytestmark = pytest.mark.once
 
@@ -135,6 +147,7 @@ class SimulatedStage(Stage):
         super().__init__()
         self.world = World(Random(1), self.program)
         self.world.kills_asked |= {"web", "mail"}  # here nobody is asked to end first
+        self.world.replies = lambda asked: REPLIES[(asked.definition.before_start or ())[-1]]
         self.kernel = SimulatedKernel(self.world)
 
     def program(self, order: Order) -> Program:
@@ -496,3 +509,56 @@ def test_nothing_is_left_of_the_name_of_a_daemon_that_is_removed(stage: Stage) -
 
     if isinstance(stage, RealStage):
         assert os.listdir(stage.home.streams) == []
+
+
+# Questions.
+
+REPLIES: dict[str, Reply] = {
+    "exit 0": Reply(ok=True, after=0.05, status=0),
+    "echo one; echo two >&2; exit 3": Reply(ok=False, after=0.05, message="exit status 3: one / two", status=3),
+    "sleep 100": Reply(after=100),
+}
+
+
+def question(script: str, kind: str = "before_start", timeout: float = 10.0) -> Question:
+    command = ("/bin/sh", "-c", script)
+    definition = Definition(
+        command=("/bin/true",), environment={"PATH": os.environ["PATH"]}, before_start=command, after_exit=command
+    )
+    return Question(name="web", invocation="0" * 32, kind=kind, definition=definition, timeout=timeout)
+
+
+def answered(stage: Stage, kind: str = "before_start") -> Answered:
+    found = stage.hear(lambda one: isinstance(one, Answered) and one.kind == kind)
+    assert isinstance(found, Answered)
+    return found
+
+
+def test_a_command_that_succeeds_is_a_good_answer(stage: Stage) -> None:
+    stage.kernel.ask(question("exit 0"))
+
+    assert answered(stage) == Answered(name="web", invocation="0" * 32, kind="before_start", ok=True, status=0)
+
+
+def test_a_command_that_fails_is_a_bad_one_with_its_last_words(stage: Stage) -> None:
+    stage.kernel.ask(question("echo one; echo two >&2; exit 3"))
+
+    answer = answered(stage)
+    assert (answer.ok, answer.status, answer.message) == (False, 3, "exit status 3: one / two")
+
+
+def test_what_takes_too_long_is_answered_badly(stage: Stage) -> None:
+    stage.kernel.ask(question("sleep 100", timeout=0.1))
+
+    answer = answered(stage)
+    assert (answer.ok, answer.status) == (False, None)
+
+
+def test_what_is_forgotten_or_asked_anew_is_not_answered(stage: Stage) -> None:
+    stage.kernel.ask(question("echo one; echo two >&2; exit 3"))
+    stage.kernel.ask(question("exit 0"))
+    stage.kernel.ask(question("echo one; echo two >&2; exit 3", kind="after_exit"))
+    stage.kernel.forget_questions("web", ["after_exit"])
+
+    assert answered(stage).ok
+    assert not any(isinstance(one, Answered) and not one.ok for one in stage.heard)

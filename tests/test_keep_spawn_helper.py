@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import observe
 from keep_spawning import answers, at_once, by_helper, end_at_once, failure_by_helper, helping, order, streams
 from numen.keep import family, spawning
-from numen.keep.forker import frame, take_messages
 from numen.keep.forker_client import ForkerClient
+from numen.keep.helper import frame, take_messages
 from numen.keep.kernel import NotSpawned, Order, Spawned
 from numen.keep.spawning import Streams
 from processes import Reaper, compile_c, unprivileged, wait_for
@@ -51,7 +51,7 @@ def helper() -> Iterator[ForkerClient]:
 def slow_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library = compile_c(SLOW_NAMES, tmp_path / "slow.so", "-shared", "-fPIC", "-ldl")
     monkeypatch.setenv("LD_PRELOAD", str(library))
-    monkeypatch.setattr("numen.keep.forker_client._PASSED_ON", ("PATH", "LD_PRELOAD"))
+    monkeypatch.setattr("numen.keep.helper._PASSED_ON", ("PATH", "LD_PRELOAD"))
 
 
 def ask(client: ForkerClient, wanted: Order, given: Streams) -> None:

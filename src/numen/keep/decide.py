@@ -14,6 +14,7 @@ from .definitions.definition import ALWAYS, NEVER
 from .life import (
     RESTING,
     Action,
+    Answered,
     BecameReady,
     Ending,
     Event,
@@ -88,6 +89,8 @@ def decide(definition: Definition, life: Life, event: Event, now: float, chance:
             return on_exited(life, event, now)
         case FamilySeen():
             return on_family_seen(definition, life, event, now, chance)
+        case Answered():
+            return life, ()
         case TimeCame():
             return on_time_came(definition, life, now)
         case Lost():

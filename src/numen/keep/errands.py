@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 from . import life as lives
-from .kernel import NotSpawned, Order
+from .kernel import NotSpawned, Order, Question
 from .life import RESTING, State
 
 TYPE_CHECKING = False
@@ -42,6 +42,9 @@ class Errands:
         """Those that failed."""
         self._signals: list[tuple[str, lives.SendSignal | lives.SignalFamily]] = []
         self._spawns: deque[str] = deque()
+        self._questions: list[tuple[str, lives.Ask | lives.ForgetQuestions]] = []
+        self._questions_again: list[tuple[str, str, lives.Ask]] = []
+        """Those that could not be asked, each with the invocation for which it is."""
         self._releases: dict[str, None] = {}
         self._unadopted: dict[str, None] = {}
         """The daemons of an earlier supervisor that could not be held."""
@@ -58,6 +61,8 @@ class Errands:
             case lives.Spawn():
                 self._releases.pop(daemon.name, None)
                 self._spawns.append(daemon.name)
+            case lives.Ask() | lives.ForgetQuestions():
+                self._questions.append((daemon.name, action))
             case lives.Release():
                 self.release(daemon.name)
 
@@ -78,21 +83,28 @@ class Errands:
     def forget(self, name: str) -> None:
         """The daemon is removed: only what is open for it is left to be closed."""
         self._unadopted.pop(name, None)
+        self._questions.append((name, lives.ForgetQuestions()))
         self.release(name)
 
     # How it is done.
 
     def carry_out(self) -> None:
-        """Looks first, because who descends from whom is seen only while all live; then signals; then spawns."""
-        while self._looks or self._signals or self._spawns:
+        """Looks first, because who descends from whom is seen only while all live; then signals; then spawns, and last
+        what is to be asked of what was spawned.
+        """
+        while self._looks or self._signals or self._spawns or self._questions:
             if self._looks:
                 self._look()
             elif self._signals:
                 waiting, self._signals = self._signals, []
                 for name, action in waiting:
                     self._send(self._daemons[name], action)
-            else:
+            elif self._spawns:
                 self._spawn(self._spawns.popleft())
+            else:
+                questions, self._questions = self._questions, []
+                for name, question in questions:
+                    self._ask(name, question)
 
     def let_go(self) -> None:
         """Close what is open for who has ended, once nobody waits for more than that."""
@@ -108,6 +120,10 @@ class Errands:
         """Do what failed a while ago."""
         self._looks.update(self._looks_again)
         self._looks_again = {}
+        questions, self._questions_again = self._questions_again, []
+        for name, invocation, question in questions:
+            if name in self._daemons and self._daemons[name].life.invocation == invocation:
+                self._questions.append((name, question))
         unadopted, self._unadopted = self._unadopted, {}
         for name in unadopted:
             if name in self._daemons and self._daemons[name].life.state not in RESTING:
@@ -152,6 +168,32 @@ class Errands:
         for process in targets:
             with self._trouble.tolerance(f"send a signal to pid {process.pid}"):
                 self._kernel.send_signal(process, action.number)
+
+    def _ask(self, name: str, action: lives.Ask | lives.ForgetQuestions) -> None:
+        if isinstance(action, lives.ForgetQuestions):
+            self._questions_again = [
+                one
+                for one in self._questions_again
+                if one[0] != name or (action.kinds and one[2].kind not in action.kinds)
+            ]
+            with self._trouble.tolerance("have questions forgotten"):
+                self._kernel.forget_questions(name, action.kinds)
+            return
+        daemon = self._daemons[name]
+        invocation = daemon.life.invocation
+        question = Question(
+            name=name,
+            invocation=invocation,
+            kind=action.kind,
+            definition=daemon.in_use,
+            timeout=action.timeout,
+            variables=action.variables,
+        )
+        again = (name, invocation, action)
+        self._questions_again.append(again)
+        with self._trouble.tolerance("start the process that asks for daemons"):
+            self._kernel.ask(question)
+            self._questions_again.remove(again)
 
     def _spawn(self, name: str) -> None:
         daemon = self._daemons[name]

@@ -18,7 +18,6 @@ import os
 import pwd
 import select
 import socket
-import struct
 import sys
 from contextlib import suppress
 from signal import alarm
@@ -27,6 +26,7 @@ from ..become import descriptors, identity, limits, signals, surroundings
 from ..errors import DaemonError, from_os_error
 from ..kernel import calls, proc, spawn
 from ..kernel import signals as signal
+from .helper import frame, take_messages
 from .spawning import with_files
 
 TYPE_CHECKING = False
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from ..become.identity import Account
 
     Message = dict[str, Any]
-
-LENGTH = struct.Struct("=I")
-"""What stands before each message: how many bytes it has."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -51,24 +48,6 @@ UNSAID = (
 )
 
 _CHUNK = 65536
-
-
-def frame(message: Message) -> bytes:
-    """A message as it goes over the socket."""
-    text = json.dumps(message).encode()
-    return LENGTH.pack(len(text)) + text
-
-
-def take_messages(received: bytearray) -> list[Message]:
-    """The whole messages at the beginning of what was received; they are taken off it."""
-    messages = []
-    while len(received) >= LENGTH.size:
-        end = LENGTH.size + LENGTH.unpack_from(received)[0]
-        if len(received) < end:
-            break
-        messages.append(json.loads(received[LENGTH.size : end]))
-        del received[:end]
-    return messages
 
 
 class Birth:

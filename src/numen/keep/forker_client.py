@@ -6,39 +6,19 @@ failed; then it is looked up which orders have come to be, and the next order st
 
 from __future__ import annotations
 
-import fcntl
-import os
-import resource
 import select
-import socket
-import sys
-import uuid
-from contextlib import suppress
 
 from ..errors import from_os_error
-from ..kernel import spawn
-from ..kernel.spawn import Duplicate, Open
+from ..kernel.spawn import Open
 from . import family
-from .forker import frame, take_messages
+from .helper import Helper
 from .kernel import NotSpawned, Spawned
 from .life import ProcessId
-from .spawning import INVOCATION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .kernel import Order
     from .spawning import Plan
-
-_SOCKET, _LOCK = 3, 4
-"""The numbers under which the helper gets its socket and the lock."""
-
-_ABOVE = 16
-"""Copies are made above this number, where no step of the spawn closes them."""
-
-_CHUNK = 65536
-
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV")
-"""What of the environment the helper gets, beside what begins with PYTHON."""
 
 
 class ForkerClient:
@@ -48,8 +28,8 @@ class ForkerClient:
         """`open_files` is the soft limit of the daemons, `lock` the descriptor of the supervisor's lock."""
         self._open_files, self._lock = open_files, lock
         self._epoll = select.epoll()
-        self._helpers: dict[int, _Helper] = {}
-        self._newest: _Helper | None = None
+        self._helpers: dict[int, _Forker] = {}
+        self._newest: _Forker | None = None
 
     def fileno(self) -> int:
         """A descriptor that is readable when receive() has something to do."""
@@ -58,7 +38,7 @@ class ForkerClient:
     @property
     def pids(self) -> frozenset[int]:
         """The helpers' own pids: children of the supervisor's that are no daemons. receive() reaps them."""
-        return frozenset(one.pid for one in self._helpers.values())
+        return frozenset(one.helper.pid for one in self._helpers.values())
 
     @property
     def pending(self) -> bool:
@@ -68,61 +48,51 @@ class ForkerClient:
     def spawn(self, order: Order, wanted: Plan) -> NotSpawned | None:
         """Have it spawned; what became of it comes from receive(), unless no helper can be started."""
         try:
-            helper = self._running()
+            forker = self._running()
         except OSError as error:
             failure = str(from_os_error(error, "start the fork helper"))
             return NotSpawned(name=order.name, invocation=order.invocation, failure=failure)
-        helper.pending[order.invocation] = order
-        helper.outgoing += frame(_message(order, wanted))
-        self._send(helper)
+        forker.pending[order.invocation] = order
+        self._send(forker, _message(order, wanted))
         return None
 
-    def _running(self) -> _Helper:
-        if self._newest is None or self._newest.has_ended():
-            self._newest = _start(self._open_files, self._lock)
-            self._helpers[self._newest.socket.fileno()] = self._newest
-            self._epoll.register(self._newest.socket, select.EPOLLIN)
+    def _running(self) -> _Forker:
+        if self._newest is None or self._newest.helper.has_ended():
+            self._newest = _Forker(Helper.start("numen.keep.forker", self._open_files, self._lock))
+            self._helpers[self._newest.helper.socket.fileno()] = self._newest
+            self._epoll.register(self._newest.helper.socket, select.EPOLLIN)
         return self._newest
 
-    def _send(self, helper: _Helper) -> None:
-        try:
-            while helper.outgoing:
-                del helper.outgoing[: helper.socket.send(helper.outgoing)]
-        except BlockingIOError:
-            pass
-        except ConnectionError:
-            helper.outgoing.clear()  # its end is seen in receive()
-        events = select.EPOLLIN | (select.EPOLLOUT if helper.outgoing else 0)
-        self._epoll.modify(helper.socket, events)
+    def _send(self, forker: _Forker, message: dict[str, object] | None = None) -> None:
+        events = select.EPOLLIN if forker.helper.send(message) else select.EPOLLIN | select.EPOLLOUT
+        self._epoll.modify(forker.helper.socket, events)
 
     def receive(self) -> list[Spawned | NotSpawned]:
         """What has become of orders since the last call."""
         happened: list[Spawned | NotSpawned] = []
         for descriptor, events in self._epoll.poll(0):
-            helper = self._helpers[descriptor]
+            forker = self._helpers[descriptor]
             if events & select.EPOLLOUT:
-                self._send(helper)
-            has_ended = _read(helper)
-            for answer in take_messages(helper.received):
-                order = helper.pending.pop(answer["invocation"], None)
+                self._send(forker)
+            answers, has_ended = forker.helper.receive()
+            for answer in answers:
+                order = forker.pending.pop(answer["invocation"], None)
                 if order is not None:
                     happened.append(_outcome(order, answer))
             if has_ended:
-                happened += self._bury(helper)
+                happened += self._bury(forker)
         return happened
 
-    def _bury(self, helper: _Helper) -> list[Spawned | NotSpawned]:
+    def _bury(self, forker: _Forker) -> list[Spawned | NotSpawned]:
         """What became of the orders that the helper has not answered; nothing of them is on its way any more."""
-        self._epoll.unregister(helper.socket)
-        del self._helpers[helper.socket.fileno()]
-        helper.socket.close()
-        if helper is self._newest:
+        self._epoll.unregister(forker.helper.socket)
+        del self._helpers[forker.helper.socket.fileno()]
+        forker.helper.bury()
+        if forker is self._newest:
             self._newest = None
-        with suppress(ChildProcessError):  # reaped by another
-            os.waitpid(helper.pid, 0)
-        found = family.find(helper.pending) if helper.pending else {}
+        found = family.find(forker.pending) if forker.pending else {}
         outcomes: list[Spawned | NotSpawned] = []
-        for invocation, order in helper.pending.items():
+        for invocation, order in forker.pending.items():
             process = found.get(invocation)
             if process is not None:
                 outcomes.append(Spawned(name=order.name, invocation=invocation, process=process))
@@ -134,68 +104,18 @@ class ForkerClient:
     def close(self) -> None:
         """Let go of the helpers: they end by themselves."""
         self._epoll.close()
-        for helper in self._helpers.values():
-            helper.socket.close()
+        for forker in self._helpers.values():
+            forker.helper.socket.close()
         self._helpers.clear()
         self._newest = None
 
 
-class _Helper:
-    """One helper process."""
+class _Forker:
+    """One helper, and the orders that it has not answered."""
 
-    def __init__(self, pid: int, connection: socket.socket) -> None:
-        self.pid, self.socket = pid, connection
+    def __init__(self, helper: Helper) -> None:
+        self.helper = helper
         self.pending: dict[str, Order] = {}
-        self.outgoing, self.received = bytearray(), bytearray()
-
-    def has_ended(self) -> bool:
-        """Whether it will take no more orders, though its socket may be held by what it has begun."""
-        try:
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:
-            return True
-
-
-def _start(open_files: int, lock: int) -> _Helper:
-    own, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    copies = []
-    try:
-        given = {_SOCKET: theirs.fileno(), _LOCK: lock}
-        actions: list[Open | Duplicate] = [Open(descriptor=0, path=os.devnull, flags=os.O_RDONLY)]
-        for number, source in given.items():
-            if source >= 0:
-                copies.append(fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, _ABOVE))
-                actions.append(Duplicate(source=copies[-1], descriptor=number))
-        argv = [sys.executable, "-P", "-m", "numen.keep.forker", str(_SOCKET), str(_LOCK if lock >= 0 else -1)]
-        with spawn.soft_limit(resource.RLIMIT_NOFILE, open_files):
-            pid = spawn.posix_spawn(sys.executable, argv, _environment(), actions=actions, directory="/")
-    except BaseException:
-        own.close()
-        raise
-    finally:
-        theirs.close()
-        for copy in copies:
-            os.close(copy)
-    own.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-    return _Helper(pid, own)
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("PYTHON")}
-    # By this it is seen to be kept by numen; it is no daemon's.
-    return {**kept, INVOCATION: uuid.uuid4().hex}
-
-
-def _read(helper: _Helper) -> bool:
-    """Read all that is there; whether it was the last."""
-    try:
-        while chunk := helper.socket.recv(_CHUNK):
-            helper.received += chunk
-    except BlockingIOError:
-        return False
-    except ConnectionError:
-        return True
-    return True
 
 
 def _message(order: Order, wanted: Plan) -> dict[str, object]:

@@ -58,6 +58,10 @@ class Home(Record):
         """Where the lines of that log stand while they are stamped."""
         return os.path.join(self.streams, f"{key}.spool")
 
+    def mark(self, name: str) -> str:
+        """Where it stands where the logs of a daemon's present run begin."""
+        return os.path.join(self.streams, f"{name}.mark")
+
     def last_lines(self, name: str) -> list[str]:
         """The last lines that a daemon wrote, those of its stderr before all."""
         from .logs.reading import last_lines

@@ -13,7 +13,7 @@ from ..record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from typing import Any
 
     from .definitions.definition import Definition
@@ -68,7 +68,44 @@ class Message(Record):
     assignments: dict[str, str]
 
 
-Happening = Spawned | NotSpawned | Ended | Ready | Message
+READY, ALIVE, BEFORE_START, AFTER_EXIT, ON_FAILURE, RELOAD = (
+    "ready",
+    "alive",
+    "before_start",
+    "after_exit",
+    "on_failure",
+    "reload",
+)
+"""The kinds of questions: whether a probe's answer is good, or one of the daemon's commands succeeds."""
+
+
+class Question(Record):
+    """Something that is to be asked, or run, for a daemon without being it; a daemon has one of a kind at a time."""
+
+    name: str
+    invocation: str
+    kind: str
+    definition: Definition
+    timeout: float
+    """Seconds until the answer is bad; a command is ended then, with its process group."""
+    variables: Mapping[str, str] = {}
+    """What a command finds in its environment beside the daemon's."""
+
+
+class Answered(Record):
+    """The answer to a question."""
+
+    name: str
+    invocation: str
+    kind: str
+    ok: bool
+    message: str = ""
+    """Why it is bad, or the last line that a command has written."""
+    status: int | None = None
+    """How a command has ended, as in Ended."""
+
+
+Happening = Spawned | NotSpawned | Ended | Ready | Message | Answered
 
 
 class Marks(Record):
@@ -156,6 +193,15 @@ class Kernel(Protocol):
 
     def reap(self, process: ProcessId) -> None:
         """The ending is recorded: let the kernel, or the keeper, forget it. Nothing where it is no child."""
+
+    def ask(self, question: Question) -> None:
+        """Have a question answered; the answer comes from poll(), once, unless this supervisor is killed before that.
+
+        One of the same daemon and kind that is still open is forgotten.
+        """
+
+    def forget_questions(self, name: str, kinds: Collection[str] = ()) -> None:
+        """The answers are not wanted any longer: end what is being run for them. Without `kinds` it is all of them."""
 
     def release(self, name: str, definition: Definition | None) -> None:
         """Nothing of this daemon runs: close what is held open for it, once its log is moved.

@@ -218,6 +218,15 @@ class FamilySeen(Event):
     members: tuple[ProcessId, ...]
 
 
+class Answered(Event):
+    """A question that was asked for it has its answer; the fields are those of kernel.Answered."""
+
+    kind: str
+    ok: bool
+    message: str = ""
+    status: int | None = None
+
+
 class TimeCame(Event):
     """The deadline of the life has passed."""
 
@@ -252,6 +261,20 @@ class SignalFamily(Action):
 
 class LookForFamily(Action):
     """Look who of its family lives, and tell with FamilySeen."""
+
+
+class Ask(Action):
+    """Have a question answered, or a command run, for the run that the life is in; the fields are kernel.Question's."""
+
+    kind: str
+    timeout: float
+    variables: Mapping[str, str] = {}
+
+
+class ForgetQuestions(Action):
+    """Answers of these kinds are wanted no longer; without kinds, none are."""
+
+    kinds: tuple[str, ...] = ()
 
 
 class Release(Action):

@@ -22,7 +22,7 @@ from .family import Families, find
 from .journal import Journal, boot
 from .kernel import NotSpawned, Spawned
 from .life import ProcessId
-from .sources import HELPER, KEEPER, MOVED, NOTIFY, PIDFD, READY, Sources
+from .sources import HELPER, KEEPER, MOVED, NOTIFY, PIDFD, READY, RUNNER, Sources
 from .wiring import Wiring
 
 TYPE_CHECKING = False
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from .forker_client import ForkerClient
     from .home import Home
     from .house import Keeper
-    from .kernel import Ended, Happening, Marks, Order
+    from .kernel import Answered, Ended, Happening, Marks, Order, Question
     from .logs.mover import Mover
+    from .runner_client import RunnerClient
 
 
 class RealKernel:
@@ -45,6 +46,7 @@ class RealKernel:
         """`lock` is the descriptor of the supervisor's lock."""
         self._home, self._keeper, self._lock = home, keeper, lock
         self._helper: ForkerClient | None = None
+        self._runner: RunnerClient | None = None
         self._families = Families()
         self._mains: dict[int, tuple[int, str]] = {}
         """The main processes by pid: start time and invocation."""
@@ -191,6 +193,7 @@ class RealKernel:
 
     def families(self, marks: Sequence[Marks]) -> list[tuple[ProcessId, ...]]:
         """Who is left of each."""
+        # The runner is none of them: what its commands leave behind comes to it, and is no daemon's.
         helpers = frozenset() if self._helper is None else self._helper.pids
         own = {os.getpid(), self._keeper_pid, *helpers}
         is_far = not self._far.isdisjoint(one.invocation for one in marks)
@@ -227,6 +230,8 @@ class RealKernel:
             self._deaths.is_dying(whose)
         elif kind == HELPER:
             yield from self._helper_answers()
+        elif kind == RUNNER:
+            yield from self._runner_answers()
         elif kind == MOVED:
             self._wiring.drop_moved()
         elif kind == READY:
@@ -257,6 +262,26 @@ class RealKernel:
             yield outcome
         self._deaths.are_strangers_kept = self._helper.pending
 
+    # The runner.
+
+    def ask(self, question: Question) -> None:
+        """Send it to the runner."""
+        if self._runner is None:
+            from .runner_client import RunnerClient
+
+            self._runner = RunnerClient(open_files=self._open_files)
+            self._sources.listen(self._runner.fileno(), (RUNNER, ""))
+        self._runner.ask(question, self._wiring.begins(question.name))
+
+    def forget_questions(self, name: str, kinds: Collection[str] = ()) -> None:
+        """Tell the runner."""
+        if self._runner is not None:
+            self._runner.forget(name, kinds)
+
+    def _runner_answers(self) -> Iterator[Answered]:
+        assert self._runner is not None
+        yield from self._runner.receive()
+
     def _has_main(self, process: ProcessId, name: str, invocation: str) -> None:
         self._mains[process.pid] = process.start_time, invocation
         for last in self._wiring.belongs_to(name, invocation):
@@ -272,6 +297,8 @@ class RealKernel:
         """Hold nothing any more; the daemons run on."""
         if self._helper is not None:
             self._helper.close()
+        if self._runner is not None:
+            self._runner.close()
         self._deaths.close()
         self._sources.close()
         self._journal.close()

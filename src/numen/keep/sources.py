@@ -12,7 +12,15 @@ if TYPE_CHECKING:
 
     Source = tuple[str, str | ProcessId]
 
-KEEPER, HELPER, PIDFD, READY, NOTIFY, MOVED = "keeper", "helper", "pidfd", "ready", "notify", "moved"
+KEEPER, HELPER, RUNNER, PIDFD, READY, NOTIFY, MOVED = (
+    "keeper",
+    "helper",
+    "runner",
+    "pidfd",
+    "ready",
+    "notify",
+    "moved",
+)
 """What a descriptor belongs to; READY and NOTIFY have the name of a daemon with them, PIDFD a process."""
 
 

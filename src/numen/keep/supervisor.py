@@ -7,6 +7,7 @@ is called, so the same code runs in `loop` and in the simulation.
 
 from __future__ import annotations
 
+from . import kernel as kernels
 from . import life as lives
 from .deadlines import Deadlines
 from .decide import decide
@@ -179,6 +180,8 @@ class Supervisor:
                     self._step(daemon, lives.BecameReady())
             case Message():
                 self._take_message(happening)
+            case kernels.Answered():
+                self._take_answer(happening)
 
     def _current(self, name: str, invocation: str) -> Daemon | None:
         daemon = self.daemons.get(name)
@@ -206,6 +209,12 @@ class Supervisor:
             self._step(daemon, lives.Notified(status=status, extend=extend, main=main))
         if said.get("READY") == "1":
             self._step(daemon, lives.BecameReady())
+
+    def _take_answer(self, answered: kernels.Answered) -> None:
+        daemon = self.daemons.get(answered.name)
+        if daemon is not None and daemon.life.invocation == answered.invocation:
+            event = lives.Answered(kind=answered.kind, ok=answered.ok, message=answered.message, status=answered.status)
+            self._step(daemon, event)
 
     def _named_main(self, daemon: Daemon, text: str | None) -> ProcessId | None:
         """The member of the family that is to be the main process from now on."""

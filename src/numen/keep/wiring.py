@@ -6,11 +6,13 @@ the thread that moves logs and to the keeper to hold, listened to, and let go. `
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 from collections import deque
+from contextlib import suppress
 
-from ..kernel import proc
+from ..kernel import pipes, proc
 from .channels import Channels
 from .house import inode
 from .kernel import Message, Ready
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
     from .logs.mover import Mover
     from .sources import Sources
     from .spawning import Streams
+
+LOG = "log:"
+"""How the readiness begins for which it is remembered where the log of a run begins."""
+
+_MOST_LOOKS = 10
 
 MOST_MESSAGES = 100
 """Notifications of one daemon that are taken in one turn."""
@@ -60,9 +67,25 @@ class Wiring:
         channels.open_readiness(definition, invocation, {})
         channels.forget_readiness()
         self._hold_readiness(channels)
+        if definition.ready.startswith(LOG):
+            self._mark(name, channels)
         # Before there is a daemon that could write to them: should this supervisor be killed, all is held.
         self._keeper.flush()
         return channels.streams(definition)
+
+    def begins(self, name: str) -> dict[str, tuple[int, int]]:
+        """Where the logs of the present run begin: by path the inode of the file and the offset in it."""
+        try:
+            with open(self._home.mark(name), encoding="ascii") as file:
+                return {str(path): (int(inode), int(offset)) for path, (inode, offset) in json.load(file).items()}
+        except (OSError, ValueError):
+            return {}
+
+    def _mark(self, name: str, channels: Channels) -> None:
+        """Remember where the logs begin of a run that is about to be spawned, for every supervisor. Raises OSError."""
+        begins = {self._home.log(key): _end_of(self._home.log(key), fifo) for key, fifo in _logs(name, channels)}
+        with open(self._home.mark(name), "w", encoding="ascii") as file:
+            json.dump(begins, file)
 
     def take_back_output(self, name: str, definition: Definition, process: ProcessId | None) -> None:
         """Open what a run of an earlier supervisor's writes to. Raises OSError."""
@@ -103,6 +126,8 @@ class Wiring:
             del self._channels[name], self._definitions[name]
         if definition is None:
             Channels(self._home.streams, name).remove()
+            with suppress(FileNotFoundError):
+                os.unlink(self._home.mark(name))
 
     # For all.
 
@@ -230,6 +255,29 @@ def _logs(name: str, channels: Channels) -> list[tuple[str, int]]:
     """The logs of a daemon, each with the FIFO that it comes from."""
     found = [(name, channels.out), (f"{name}.err", channels.err)]
     return [(key, descriptor) for key, descriptor in found if descriptor >= 0]
+
+
+def _end_of(log: str, fifo: int) -> tuple[int, int]:
+    """The inode of a log, and where it ends when what stands in its FIFO is moved.
+
+    Without stamps, that is; what they add makes it a place a little before.
+    """
+    place, waiting = _end_of_file(log), 0
+    for _ in range(_MOST_LOOKS):
+        waiting = pipes.waiting_bytes(fifo)
+        last, place = place, _end_of_file(log)
+        if place == last:
+            break  # nothing was moved between the two looks
+    inode, size = place
+    return inode, size + waiting
+
+
+def _end_of_file(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_ino, found.st_size
 
 
 def _uid(definition: Definition) -> int:

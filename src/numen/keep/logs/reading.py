@@ -43,8 +43,18 @@ class Line(Record):
 class Cursor:
     """A place in one log, from which it is read on."""
 
-    def __init__(self, name: str, path: str, *, lines: int | None = None, since: float | None = None) -> None:
-        """Begin with that many of the last lines, or with what came since that time, or with all. Raises OSError."""
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        *,
+        lines: int | None = None,
+        since: float | None = None,
+        place: tuple[int, int] | None = None,
+    ) -> None:
+        """Begin with that many of the last lines, or with what came since that time, or at a place (inode and offset;
+        at the beginning of the last file where that one is gone), or with all. Raises OSError.
+        """
         self.name = name
         self.path = path
         self._since = since
@@ -56,9 +66,11 @@ class Cursor:
         """A very long line, of which the next one may tell that it was cut."""
         self._is_joining = False
         self._is_live = False
-        self._begin(parts_of(path), lines, since)
+        self._begin(parts_of(path), lines, since, place)
 
-    def _begin(self, parts: list[Part], lines: int | None, since: float | None) -> None:
+    def _begin(
+        self, parts: list[Part], lines: int | None, since: float | None, place: tuple[int, int] | None = None
+    ) -> None:
         chosen: tuple[Part, int] | None = None
         if since is not None:
             starts = ((part, part.begin_since(since)) for part in parts)
@@ -73,14 +85,17 @@ class Cursor:
                 left -= found
                 if left <= 0:
                     break
+        elif place is not None and parts:
+            inode, offset = place
+            chosen = next(((part, offset) for part in parts if part.inode == inode), (parts[-1], 0))
         elif parts:
             chosen = parts[0], 0
         if chosen is not None:
             self._part, start = chosen
             self._part.seek(start)
-            place = parts.index(self._part)
-            self._ahead = parts[:place:-1]
-            parts = parts[:place]
+            number = parts.index(self._part)
+            self._ahead = parts[:number:-1]
+            parts = parts[:number]
         for part in parts:
             part.close()
 
