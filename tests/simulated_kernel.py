@@ -20,6 +20,7 @@ from typing import Any
 from numen.keep.definitions.definition import Definition
 from numen.keep.kernel import (
     Answered,
+    ClockSet,
     Ended,
     Happening,
     Marks,
@@ -130,6 +131,10 @@ class World:
         """By which each run was spawned, by invocation."""
         self.journal: list[dict[str, Any]] = []
         self.wants: dict[str, Any] = {}
+        self.tasks: dict[str, Any] = {}
+        self.clock = 1.7e9
+        """What the wall clock shows more than the other."""
+        self.clocks_set = 0
         self.endings: list[Ended] = []
         self.ready: dict[str, str] = {}
         """What stands in the channel `fd:N` of a daemon: who wrote it, by name."""
@@ -400,6 +405,12 @@ class World:
                 process.parent = new_parents.get(process.parent, INIT)
                 self._wait_for(process)
 
+    def set_clock(self, by: float) -> None:
+        """Somebody sets the wall clock."""
+        self.clock += by
+        self.clocks_set += 1
+        self.is_waking = True
+
     def reboot(self) -> None:
         self.late_orders, self.outcomes = [], []
         self.questions, self.answers = {}, []
@@ -435,12 +446,14 @@ class SimulatedKernel:
         self._seen = 0
         """How many of the keeper's endings were read or told."""
         self._told: set[tuple[int, int]] = set()
+        self._wakes_at: float | None = None
+        self._clocks_seen = world.clocks_set
 
     def monotonic(self) -> float:
         return self.world.now
 
     def wall(self) -> float:
-        return 1.7e9 + self.world.now
+        return self.world.clock + self.world.now
 
     def chance(self) -> float:
         return self.world.chance
@@ -481,6 +494,26 @@ class SimulatedKernel:
     def write_wants(self, wants: dict[str, Any]) -> None:
         self.world.need_space()
         self.world.wants = dict(wants)
+
+    def read_tasks(self) -> dict[str, Any]:
+        return dict(self.world.tasks)
+
+    def write_task(self, name: str, record: dict[str, Any] | None) -> None:
+        self.world.need_space()
+        self.world.tasks.pop(name, None)
+        if record is not None:
+            self.world.tasks[name] = record
+
+    def wake_at_wall(self, wall: float | None) -> None:
+        self.world.fail_now_and_then()
+        self._wakes_at = wall
+        self._clocks_seen = self.world.clocks_set
+        if wall is not None:
+            self.world.at(wall - self.world.clock, self._wake)
+
+    def _wake(self) -> None:
+        if self._wakes_at is not None and self._wakes_at <= self.wall():
+            self.world.is_waking = True
 
     def read_endings(self) -> list[Ended]:
         self._seen = len(self.world.endings)
@@ -571,6 +604,10 @@ class SimulatedKernel:
         while world.outcomes:
             yield world.outcomes[0]
             del world.outcomes[0]
+        if self._clocks_seen < world.clocks_set:
+            self._clocks_seen = world.clocks_set
+            if self._wakes_at is not None:
+                yield ClockSet()
         yield from self._written()
         while world.answers:
             yield world.answers[0]

@@ -16,6 +16,7 @@ from numen.keep.definitions.definition import ALWAYS, NEVER, ON_FAILURE, Definit
 from numen.keep.kept import is_being_spawned
 from numen.keep.life import (
     BecameReady,
+    EndAsked,
     Ending,
     Exited,
     FamilySeen,
@@ -28,6 +29,7 @@ from numen.keep.life import (
     ReloadAsked,
     RestartAsked,
     Resumed,
+    RunAsked,
     SendSignal,
     ShutdownAsked,
     SignalAsked,
@@ -361,6 +363,9 @@ S, G, R, P, B, E, F = (
     State.FAILED,
 )
 
+ELSEWHERE = (State.WAITING, State.SCHEDULED)
+"""The states of which others decide: `tasks`, for one."""
+
 IMPOSSIBLE: set[State] = set()
 
 TABLE: dict[type[lives.Event], tuple[set[State], ...]] = {
@@ -368,11 +373,13 @@ TABLE: dict[type[lives.Event], tuple[set[State], ...]] = {
     StartAsked:    ({G},        {G},        {R},        {P},                {G},        {G},        {G}),
     StopAsked:     ({S},        {P},        {P},        {P},                {S},        {S},        {S}),
     RestartAsked:  ({G},        {P},        {P},        {P},                {G},        {G},        {G}),
+    RunAsked:      ({G},        {G},        {R},        {P},                {G},        {G},        {G}),
+    EndAsked:      ({S},        {P},        {P},        {P},                {B},        {E},        {F}),
     ReloadAsked:   ({S},        {G},        {R},        {P},                {B},        {E},        {F}),
     SignalAsked:   ({S},        {G},        {R},        {P},                {B},        {E},        {F}),
     ShutdownAsked: ({S},        {P},        {P},        {P},                {S},        {E},        {F}),
     Spawned:       (IMPOSSIBLE, {G},        IMPOSSIBLE, {P},                IMPOSSIBLE, IMPOSSIBLE, IMPOSSIBLE),
-    SpawnFailed:   (IMPOSSIBLE, {B, F},     IMPOSSIBLE, {S, G},             IMPOSSIBLE, IMPOSSIBLE, IMPOSSIBLE),
+    SpawnFailed:   (IMPOSSIBLE, {S, B, F},  IMPOSSIBLE, {S, G},             IMPOSSIBLE, IMPOSSIBLE, IMPOSSIBLE),
     BecameReady:   ({S},        {G, R},     {R},        {P},                {B},        {E},        {F}),
     Notified:      ({S},        {G},        {R},        {P},                {B},        {E},        {F}),
     Exited:        ({S},        {G, P},     {R, P},     {P},                {B},        {E},        {F}),
@@ -385,13 +392,13 @@ TABLE: dict[type[lives.Event], tuple[set[State], ...]] = {
 
 
 def test_the_table_has_every_event_and_every_state() -> None:
-    assert list(State) == [S, G, R, P, B, E, F]
-    assert set(TABLE) == set(lives.Event.__subclasses__()) == set(KINDS)
+    assert [state for state in State if state not in ELSEWHERE] == [S, G, R, P, B, E, F]
+    assert set(TABLE) == set(lives.Event.__subclasses__()) - {lives.ScheduleEvent} == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_event_leads_from_every_state_where_the_table_says_and_nowhere_else(kind: type[lives.Event]) -> None:
-    reached: dict[State, set[State]] = {state: set() for state in State}
+    reached: dict[State, set[State]] = {state: set() for state in State if state not in ELSEWHERE}
     for one in transitions():
         if type(one.event) is kind:
             reached[one.before.state].add(one.after.state)
@@ -419,7 +426,7 @@ def breaches(life: Life, actions: tuple[lives.Action, ...]) -> list[str]:
     found = {
         "it rests, and waits": life.state in lives.RESTING and life.deadline is not None,
         "it rests, and runs": life.state in lives.RESTING and (life.process is not None or bool(life.members)),
-        "it runs unwanted": not life.wanted and life.state not in (State.STOPPED, State.STOPPING),
+        "it runs unwanted": not (life.wanted or life.is_single or life.state in (State.STOPPED, State.STOPPING)),
         "it is wanted, and rests as if stopped": life.state is State.STOPPED and spawns,
         "it waits for no time": life.state is State.BACKOFF and life.deadline is None,
         "it is up, and nobody knows since when": life.state is State.RUNNING and life.ready_at is None,
@@ -602,10 +609,10 @@ TestHistory = History.TestCase
 TestHistory.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-def test_the_reasons_for_a_stop_are_five() -> None:
+def test_the_reasons_for_a_stop_are_five_and_those_of_a_schedule() -> None:
     reasons = {one.after.reason for one in transitions() if one.after.state is State.STOPPING}
 
-    assert reasons == {"", STOPPED_BY_REQUEST, RESTARTED_BY_REQUEST, SHUT_DOWN, NOT_READY, LOST}
+    assert reasons == {"", STOPPED_BY_REQUEST, RESTARTED_BY_REQUEST, SHUT_DOWN, NOT_READY, LOST, "timeout"}
 
 
 def test_whatever_can_happen_is_tried() -> None:

@@ -16,6 +16,7 @@ from .life import (
     Action,
     Answered,
     BecameReady,
+    EndAsked,
     Ending,
     Event,
     Exited,
@@ -28,6 +29,7 @@ from .life import (
     ReloadAsked,
     RestartAsked,
     Resumed,
+    RunAsked,
     SendSignal,
     ShutdownAsked,
     SignalAsked,
@@ -73,6 +75,10 @@ def decide(definition: Definition, life: Life, event: Event, now: float, chance:
             return on_shutdown_asked(definition, life, now)
         case RestartAsked():
             return on_restart_asked(definition, life, event, now)
+        case RunAsked():
+            return on_run_asked(life, event, now)
+        case EndAsked():
+            return on_end_asked(definition, life, event, now)
         case ReloadAsked():
             return on_reload_asked(definition, life)
         case SignalAsked():
@@ -162,6 +168,31 @@ def on_restart_asked(definition: Definition, life: Life, event: RestartAsked, no
             | State.STOPPING
         ):
             return on_start_asked(life, StartAsked(by=event.by), now)
+        case _:
+            assert_never(life.state)
+
+
+def on_run_asked(life: Life, event: RunAsked, now: float) -> Step:
+    """Let it run once, where it does not run; that does not mean that it is to run on."""
+    match life.state:
+        case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.WAITING | State.SCHEDULED:
+            starting, actions = _spawn(_afresh(life.replace(by=event.by)), now)
+            return starting.replace(is_single=True), actions
+        case State.STARTING | State.RUNNING | State.STOPPING:
+            return life, ()
+        case _:
+            assert_never(life.state)
+
+
+def on_end_asked(definition: Definition, life: Life, event: EndAsked, now: float) -> Step:
+    """End the run of a task, which is not in itself unwanted."""
+    match life.state:
+        case State.STARTING | State.RUNNING:
+            return _stop(definition, life, event.reason, now)
+        case State.WAITING:
+            return _rest(life, State.FAILED, reason=event.reason)
+        case State.STOPPING | State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.SCHEDULED:
+            return life, ()
         case _:
             assert_never(life.state)
 
@@ -334,6 +365,7 @@ def _spawn(life: Life, now: float) -> Step:
         deadline=None,
         stop_step=0,
         is_clearing=False,
+        is_single=False,
         reason="",
     )
     return starting, (Spawn(),)
@@ -374,13 +406,15 @@ def _settle(definition: Definition, life: Life, now: float, chance: float) -> St
     """The whole family is gone: rest, start again, or wait for the next try."""
     if life.reason == SHUT_DOWN or not life.wanted:
         return _rest(life, State.STOPPED, reason="")
-    if life.reason in (STOPPED_BY_REQUEST, RESTARTED_BY_REQUEST):
-        return _spawn(_afresh(life), now)
     if life.reason == LOST:
         return _spawn(life, now)
     ending = life.ending or Ending()
     is_failure = life.reason == NOT_READY or ending.status not in definition.success
     end = State.FAILED if is_failure else State.EXITED
+    if definition.is_task:
+        return _rest(life, end, reason=life.reason)  # its schedule says what follows
+    if life.reason in (STOPPED_BY_REQUEST, RESTARTED_BY_REQUEST):
+        return _spawn(_afresh(life), now)
     if ending.status is not None and ending.status in definition.final:
         return _rest(life, end, reason=_because(life, "it is final"))
     if definition.restart == NEVER or (definition.restart != ALWAYS and not is_failure):

@@ -33,6 +33,8 @@ class Home(Record):
     """The lives, for this boot."""
     wants: str
     """What is wanted of the daemons, beyond a boot."""
+    tasks: str
+    """The directory of how it stands with the schedules of tasks, beyond a boot."""
     lock: str
     """The supervisor's own lock."""
 
@@ -47,6 +49,7 @@ class Home(Record):
             control=places.control_path(),
             journal=os.path.join(state, "journal"),
             wants=os.path.join(places.persistent_directory(), "wants"),
+            tasks=os.path.join(places.persistent_directory(), "tasks"),
             lock=os.path.join(state, "supervisor.lock"),
         )
 

@@ -105,7 +105,11 @@ class Answered(Record):
     """How a command has ended, as in Ended."""
 
 
-Happening = Spawned | NotSpawned | Ended | Ready | Message | Answered
+class ClockSet(Record):
+    """The wall clock was set."""
+
+
+Happening = Spawned | NotSpawned | Ended | Ready | Message | Answered | ClockSet
 
 
 class Marks(Record):
@@ -151,6 +155,15 @@ class Kernel(Protocol):
 
     def write_wants(self, wants: dict[str, Any]) -> None:
         """Keep what is wanted of the daemons, beyond a reboot."""
+
+    def read_tasks(self) -> dict[str, Any]:
+        """What write_task() wrote last of each task, in this boot or an earlier one."""
+
+    def write_task(self, name: str, record: dict[str, Any] | None) -> None:
+        """Keep how it stands with a task's schedule, beyond a reboot; `None`: nothing of it."""
+
+    def wake_at_wall(self, wall: float | None) -> None:
+        """Wake the supervisor when the wall clock shows this, and tell with ClockSet if that is set before; or not."""
 
     def read_endings(self) -> list[Ended]:
         """The endings that the keeper has seen while there was no supervisor to tell."""

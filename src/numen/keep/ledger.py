@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..schedule.state import ScheduleState
     from .kernel import Kernel
     from .trouble import Trouble
 
@@ -38,6 +39,8 @@ class Ledger:
         self.elsewhere: dict[str, bool] = {}
         """What is wanted of those that are not here: of one that is removed nothing, should a crash leave its file; of
         one whose file has a mistake what was wanted before."""
+        self._unkept: dict[str, None] = {}
+        """The tasks of whose schedules more is known than what would be found after a reboot."""
         self.are_endings_known = False
         """Whether the keeper's endings stand in the lives, and could be forgotten once those are written."""
 
@@ -119,6 +122,7 @@ class Ledger:
         self._write({"name": name, "removed": True})
         self.elsewhere[name] = False
         self.are_wants_written = False
+        self._unkept[name] = None
 
     def forget(self, name: str) -> None:
         """Its file is gone too, so that nothing could bring it back."""
@@ -132,6 +136,32 @@ class Ledger:
                 wants = {name: daemon.life.wanted for name, daemon in self._daemons.items()}
                 self._kernel.write_wants({**self.elsewhere, **wants})
                 self.are_wants_written = True
+
+    # What is kept of schedules.
+
+    def keep_task(self, name: str, before: ScheduleState | None, after: ScheduleState | None) -> None:
+        """The schedule of a task stands otherwise than before: where that matters after a reboot, it will be kept."""
+        if before is None or after is None or _kept(before) != _kept(after):
+            self._unkept[name] = None
+
+    def read_task(self, name: str, record: dict[str, Any]) -> ScheduleState | None:
+        """What was kept of a task; `None` where that cannot be read."""
+        from ..schedule.state import ScheduleState
+
+        try:
+            return ScheduleState.from_record(record)
+        except (AttributeError, TypeError, ValueError) as error:
+            self._trouble.tell(f"cannot read the history of {name}: {error}")
+            return None
+
+    def write_tasks(self) -> None:
+        """Keep what was not kept yet."""
+        for name in list(self._unkept):
+            daemon = self._daemons.get(name)
+            task = None if daemon is None else daemon.life.task
+            with self._trouble.tolerance("keep the history of a task"):
+                self._kernel.write_task(name, None if task is None else task.record())
+                del self._unkept[name]
 
     # From turn to turn.
 
@@ -149,3 +179,8 @@ class Ledger:
         for daemon in self._daemons.values():
             if not (daemon.is_defined and daemon.is_written) and not self.write_life(daemon):
                 break
+
+
+def _kept(task: ScheduleState) -> tuple[object, ...]:
+    """What changes when a run starts or ends, or is skipped; the rest can be reckoned again."""
+    return task.is_on, task.next_at, task.runs, task.run is None, task.waiting, task.history

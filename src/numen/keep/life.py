@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from ..schedule.state import ScheduleState
+    from .definitions.definition import Definition
+
 
 class State(Enum):
     """Where a life stands."""
@@ -77,6 +80,8 @@ class Life(Record):
     """The wall clock when the state was entered, seconds since the epoch."""
     wanted: bool = False
     """Whether it is to run."""
+    is_single: bool = False
+    """Whether the present run was asked for by itself, and is none of the daemon that is to run on."""
     by: str = ""
     """Who asked last that it start or stop."""
     invocation: str = ""
@@ -111,6 +116,12 @@ class Life(Record):
     """Whether it was restarted too often, and is tried now and then only."""
     restarted_at: tuple[float, ...] = ()
     """CLOCK_MONOTONIC of the last restarts, as many as `give_up` counts."""
+    task: ScheduleState | None = None
+    """How it stands with the schedule of a task; `tasks` changes it together with the life."""
+    wake: float | None = None
+    """CLOCK_MONOTONIC at which the schedule is to be looked at."""
+    wake_wall: float | None = None
+    """The wall clock at which it is, where it has a calendar."""
 
     def record(self) -> dict[str, Any]:
         """The life as what JSON can hold; what has its default is left out."""
@@ -118,6 +129,8 @@ class Life(Record):
         for name, value in changed.items():
             if isinstance(value, State):
                 changed[name] = value.value
+            elif name == "task":
+                changed[name] = value.record()
             elif isinstance(value, Record):
                 changed[name] = dict(value.__dict__)
         if "members" in changed:
@@ -139,6 +152,10 @@ class Life(Record):
             values["process"] = ProcessId(**values["process"])
         if values.get("ending") is not None:
             values["ending"] = Ending(**values["ending"])
+        if values.get("task") is not None:
+            from ..schedule.state import ScheduleState
+
+            values["task"] = ScheduleState.from_record(values["task"])
         values["members"] = tuple(ProcessId(**one) for one in values.get("members", ()))
         values["restarted_at"] = tuple(values.get("restarted_at", ()))
         return cls(**values)
@@ -168,6 +185,18 @@ class RestartAsked(Event):
     """Somebody wants it ended and started again."""
 
     by: str = ""
+
+
+class RunAsked(Event):
+    """Somebody wants one run of it now, whether it is to run otherwise or not."""
+
+    by: str = ""
+
+
+class EndAsked(Event):
+    """The run that goes on has to end, for a reason that lies in its schedule."""
+
+    reason: str
 
 
 class ReloadAsked(Event):
@@ -237,6 +266,26 @@ class Lost(Event):
 
 class Resumed(Event):
     """A new supervisor goes on with the life; what the last one was about to do may not have been done."""
+
+
+class ScheduleEvent(Event):
+    """Something that concerns the schedule of a task alone, and what `tasks` makes of it."""
+
+
+class Redefined(ScheduleEvent):
+    """Another definition is wanted of it, and the schedule may be another one now."""
+
+    before: Definition
+
+
+class ClockSet(ScheduleEvent):
+    """The wall clock was set."""
+
+
+class Rebooted(ScheduleEvent):
+    """A new supervisor has found what was kept of its schedule, in another boot it may be; nothing of it runs."""
+
+    task: ScheduleState
 
 
 class Action(Record):

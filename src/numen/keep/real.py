@@ -10,19 +10,22 @@ import json
 import os
 import random
 import time
+from contextlib import suppress
 
 from ..become.identity import look_up
 from ..errors import DaemonError
 from ..kernel import proc
 from ..kernel.files import write_beside
 from ..kernel.process import Process
+from ..kernel.timerfd import set_timer, wall_timer, was_clock_set
+from ..settings import places
 from . import spawning
 from .deaths import Deaths
 from .family import Families, find
 from .journal import Journal, boot
-from .kernel import NotSpawned, Spawned
+from .kernel import ClockSet, NotSpawned, Spawned
 from .life import ProcessId
-from .sources import HELPER, KEEPER, MOVED, NOTIFY, PIDFD, READY, RUNNER, Sources
+from .sources import CLOCK, HELPER, KEEPER, MOVED, NOTIFY, PIDFD, READY, RUNNER, Sources
 from .wiring import Wiring
 
 TYPE_CHECKING = False
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
     from .kernel import Answered, Ended, Happening, Marks, Order, Question
     from .logs.mover import Mover
     from .runner_client import RunnerClient
+
+_TASK = ".json"
+"""What stands behind a task's name in that of the file of its history."""
 
 
 class RealKernel:
@@ -59,6 +65,8 @@ class RealKernel:
         self._open_files = spawning.prepare_limits()
         self._own_variables = _account_variables()
         self._journal = Journal(home.journal)
+        self._timer = -1
+        """Of the wall clock; there is none where no task has a calendar."""
         self._tell = tell
         self._sources.listen(keeper.fileno(), (KEEPER, ""))
 
@@ -118,6 +126,35 @@ class RealKernel:
     def write_wants(self, wants: dict[str, Any]) -> None:
         """Keep what is wanted."""
         write_beside(self._home.wants, json.dumps(wants, indent=0).encode("ascii"), 0o600)
+
+    def read_tasks(self) -> dict[str, Any]:
+        """What was kept of each."""
+        found = {}
+        for name in places.defined_in(self._home.tasks, _TASK):
+            with suppress(OSError, ValueError), open(self._task(name), encoding="utf-8") as file:
+                found[name] = json.load(file)
+        return found
+
+    def write_task(self, name: str, record: dict[str, Any] | None) -> None:
+        """Keep it, in a file of its own."""
+        if record is None:
+            with suppress(FileNotFoundError):
+                os.unlink(self._task(name))
+            return
+        os.makedirs(self._home.tasks, mode=0o700, exist_ok=True)
+        write_beside(self._task(name), json.dumps(record).encode("ascii"), 0o600)
+
+    def _task(self, name: str) -> str:
+        return os.path.join(self._home.tasks, f"{name}{_TASK}")
+
+    def wake_at_wall(self, wall: float | None) -> None:
+        """Set the timer."""
+        if self._timer < 0:
+            if wall is None:
+                return
+            self._timer = wall_timer()
+            self._sources.listen(self._timer, (CLOCK, ""))
+        set_timer(self._timer, wall)
 
     def read_endings(self) -> list[Ended]:
         """What the keeper has seen."""
@@ -232,6 +269,9 @@ class RealKernel:
             yield from self._helper_answers()
         elif kind == RUNNER:
             yield from self._runner_answers()
+        elif kind == CLOCK:
+            if was_clock_set(descriptor):
+                yield ClockSet()
         elif kind == MOVED:
             self._wiring.drop_moved()
         elif kind == READY:
@@ -299,6 +339,8 @@ class RealKernel:
             self._helper.close()
         if self._runner is not None:
             self._runner.close()
+        if self._timer >= 0:
+            os.close(self._timer)
         self._deaths.close()
         self._sources.close()
         self._journal.close()

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
-    from .deadlines import Deadlines
     from .definitions.definition import Definition
     from .errands import Errands
     from .kernel import Kernel
     from .ledger import Ledger
+
+STARTED_BY = "the start of the supervisor"
 
 
 class Recovery:
@@ -31,11 +32,15 @@ class Recovery:
         daemons: dict[str, Daemon],
         ledger: Ledger,
         errands: Errands,
-        deadlines: Deadlines,
+        take_up_times: Callable[[Daemon], None],
         step: Callable[[Daemon, lives.Event], None],
     ) -> None:
         self._kernel, self._daemons, self._step = kernel, daemons, step
-        self._ledger, self._errands, self._deadlines = ledger, errands, deadlines
+        self._ledger, self._errands, self._take_up_times = ledger, errands, take_up_times
+        self._kept: dict[str, Any] | None = None
+        """What was kept of schedules, once it was asked for."""
+        self._before: dict[str, Definition] = {}
+        """The definitions of tasks as they were when the last supervisor ended."""
 
     def run(self, definitions: Mapping[str, Definition], unusable: Collection[str]) -> None:
         """Bring everything back. Raises OSError where what was written down cannot be read: nothing was done then."""
@@ -66,6 +71,8 @@ class Recovery:
         self._ledger.elsewhere = {name: wants[name] for name in unusable if name in wants and name not in daemons}
         for name, definition in definitions.items():
             daemon = daemons.setdefault(name, Daemon(name, definition))
+            if daemon.life.task is not None:
+                self._before[name] = daemon.definition
             daemon.define(definition)
             daemon.is_defined = False  # until the journal is written anew
             if name not in known:
@@ -89,15 +96,36 @@ class Recovery:
             else:
                 self._step(daemon, lives.Resumed())
             self._errands.know_main(daemon)
-            self._deadlines.schedule(daemon)
-            self._errands.adopt(daemon)
+            self._take_up_times(daemon)
+            if daemon.life.state is State.SCHEDULED:
+                self._errands.release(daemon.name)
+            else:
+                self._errands.adopt(daemon)
 
     def _begin(self, daemon: Daemon) -> None:
         """Start what is wanted and does not run."""
+        before = self._before.get(daemon.name, daemon.definition)
+        if before != daemon.definition:
+            self._step(daemon, lives.Redefined(before=before))
         life = daemon.life
         # The last supervisor was ending, and it with that; this one is not.
         was_ending = life.state is State.STOPPING and life.reason == SHUT_DOWN
-        if life.wanted and (life.state is State.STOPPED or was_ending):
-            self._step(daemon, lives.StartAsked(by="the start of the supervisor"))
+        if life.state is State.STOPPED and life.task is None and daemon.definition.is_task:
+            self._bring_back(daemon)
+        elif life.wanted and (life.state is State.STOPPED or was_ending):
+            self._step(daemon, lives.StartAsked(by=STARTED_BY))
         elif life.state in RESTING:
             self._errands.release(daemon.name)
+
+    def _bring_back(self, daemon: Daemon) -> None:
+        """Go on with a schedule of which only what was kept beyond a boot can tell."""
+        self._errands.release(daemon.name)
+        if self._kept is None:
+            self._kept = self._kernel.read_tasks()
+        record = self._kept.get(daemon.name)
+        task = None if record is None else self._ledger.read_task(daemon.name, record)
+        if task is not None:
+            daemon.life = daemon.life.replace(by=STARTED_BY if daemon.life.wanted else daemon.life.by)
+            self._step(daemon, lives.Rebooted(task=task))
+        elif daemon.life.wanted:
+            self._step(daemon, lives.StartAsked(by=STARTED_BY))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     Source = tuple[str, str | ProcessId]
 
-KEEPER, HELPER, RUNNER, PIDFD, READY, NOTIFY, MOVED = (
+KEEPER, HELPER, RUNNER, PIDFD, READY, NOTIFY, MOVED, CLOCK = (
     "keeper",
     "helper",
     "runner",
@@ -20,6 +20,7 @@ KEEPER, HELPER, RUNNER, PIDFD, READY, NOTIFY, MOVED = (
     "ready",
     "notify",
     "moved",
+    "clock",
 )
 """What a descriptor belongs to; READY and NOTIFY have the name of a daemon with them, PIDFD a process."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from . import kernel as kernels
 from . import life as lives
-from .deadlines import Deadlines
+from .deadlines import Deadlines, by_wall
 from .decide import decide
 from .errands import Errands
 from .kept import Daemon
-from .kernel import Ended, Message, NotSpawned, Ready, Spawned
+from .kernel import ClockSet, Ended, Message, NotSpawned, Ready, Spawned
 from .ledger import Ledger
 from .life import RESTING, ProcessId, State
 from .notices import Change, Notice, notices
@@ -25,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from .decide import Step
     from .definitions.definition import Definition
     from .kept import Answered
     from .kernel import Happening, Kernel
@@ -51,6 +52,9 @@ class Supervisor:
         self._trouble = Trouble(kernel)
         self._ledger = Ledger(kernel, self.daemons, self._trouble)
         self._deadlines = Deadlines(self.daemons)
+        self._calendar = Deadlines(self.daemons, by_wall)
+        self._wakes_at: float | None = None
+        """The wall clock at which the kernel is to wake us."""
         self._errands = Errands(kernel, self.daemons, self._trouble, self._step, self._take)
 
     # What people ask.
@@ -63,8 +67,11 @@ class Supervisor:
             self._ledger.add(name)
         elif daemon.is_defined and daemon.definition == definition:
             return
+        before = daemon.definition
         daemon.define(definition)
         self._ledger.write_definition(daemon)
+        if before.is_task or definition.is_task:
+            self._step(daemon, lives.Redefined(before=before))
 
     def start(self, name: str, by: str, answered: Answered) -> None:
         """Start a daemon; `answered` when it is up, or cannot be."""
@@ -137,9 +144,10 @@ class Supervisor:
         `unusable` are the names whose files have mistakes: what is known of these stays until somebody mends them.
         Raises OSError where what was written down cannot be read: nothing was done then.
         """
-        Recovery(self.kernel, self.daemons, self._ledger, self._errands, self._deadlines, self._step).run(
+        Recovery(self.kernel, self.daemons, self._ledger, self._errands, self._take_up_times, self._step).run(
             definitions, unusable
         )
+        self._take_clock()  # nobody was there to hear of it
         self._carry_out()
 
     def turn(self) -> None:
@@ -182,6 +190,8 @@ class Supervisor:
                 self._take_message(happening)
             case kernels.Answered():
                 self._take_answer(happening)
+            case ClockSet():
+                self._take_clock()
 
     def _current(self, name: str, invocation: str) -> Daemon | None:
         daemon = self.daemons.get(name)
@@ -235,6 +245,22 @@ class Supervisor:
         now = self.kernel.monotonic()
         while (daemon := self._deadlines.next_due(now)) is not None:
             self._step(daemon, lives.TimeCame())
+        if self._calendar.first() is None:
+            return
+        wall = self.kernel.wall()
+        while (daemon := self._calendar.next_due(wall)) is not None:
+            self._step(daemon, lives.TimeCame())
+
+    def _take_clock(self) -> None:
+        """The wall clock was set: every calendar is looked at, and the kernel told anew when to wake us."""
+        self._wakes_at = None
+        for daemon in list(self.daemons.values()):
+            if daemon.life.task is not None:
+                self._step(daemon, lives.ClockSet())
+
+    def _take_up_times(self, daemon: Daemon) -> None:
+        self._deadlines.schedule(daemon)
+        self._calendar.schedule(daemon)
 
     def _try_again(self) -> None:
         """What failed a while ago."""
@@ -246,7 +272,7 @@ class Supervisor:
         """Decide, write down, and queue what must follow."""
         kernel = self.kernel
         before, now = daemon.life, kernel.monotonic()
-        after, actions = decide(daemon.in_use, before, event, now, kernel.chance())
+        after, actions = self._decide(daemon, event, now)
         if after.state is not before.state:
             after = after.replace(since=kernel.wall())
         spawns = any(isinstance(action, lives.Spawn) for action in actions)
@@ -255,8 +281,11 @@ class Supervisor:
         if after != before:
             daemon.go_on(after)
             self._errands.know_main(daemon)
-            if after.deadline != before.deadline or isinstance(event, lives.TimeCame):
-                self._deadlines.schedule(daemon)
+            times_before = (before.deadline, before.wake, before.wake_wall)
+            if (after.deadline, after.wake, after.wake_wall) != times_before or isinstance(event, lives.TimeCame):
+                self._take_up_times(daemon)
+            if after.task is not before.task:
+                self._ledger.keep_task(daemon.name, before.task, after.task)
             if after.wanted != before.wanted:
                 self._ledger.are_wants_written = False
             self._on_change(Change(name=daemon.name, notices=notices(daemon.in_use, before, after, now)))
@@ -268,17 +297,33 @@ class Supervisor:
         for action in actions:
             self._errands.queue(daemon, action)
 
+    def _decide(self, daemon: Daemon, event: lives.Event, now: float) -> Step:
+        definition, in_use, life = daemon.definition, daemon.in_use, daemon.life
+        chance = self.kernel.chance()
+        if not (definition.is_task or in_use.is_task or life.task is not None):
+            return decide(in_use, life, event, now, chance)
+        # Most supervisors keep no task, and need nothing of this.
+        from ..schedule.state import Now
+        from .tasks import decide_task
+
+        return decide_task(definition, in_use, life, event, Now(wall=self.kernel.wall(), monotonic=now), chance)
+
     def _carry_out(self) -> None:
         while True:
             self._errands.carry_out()
             # First what outlives a boot, then the answer to who asked for it.
             self._ledger.write_wants()
+            self._ledger.write_tasks()
             self._answer()
             if not self._touched:  # who was answered has asked for nothing more
                 break
         self._ledger.write_wants()
         self._errands.let_go()
         self._ledger.tidy()
+        if (first := self._calendar.first()) != self._wakes_at:
+            with self._trouble.tolerance("wait for the time of a task"):
+                self.kernel.wake_at_wall(first)
+                self._wakes_at = first
 
     def _answer(self) -> None:
         """Answer those whose daemon's life has come to where they wait for it."""

@@ -27,6 +27,7 @@ from .state import (
     Action,
     Began,
     ClockSet,
+    EndAsked,
     Ended,
     EndRun,
     Entry,
@@ -74,6 +75,8 @@ def decide(schedule: Schedule, state: ScheduleState, event: Event, now: Now, cha
             step = on_began(schedule, state, now, chance)
         case StopAsked():
             step = on_stop_asked(state, event)
+        case EndAsked():
+            step = _end(state, STOPPED)
         case ScheduleChanged():
             step = on_schedule_changed(schedule, state, event, now, chance)
         case Resumed():
@@ -136,6 +139,10 @@ def on_resumed(schedule: Schedule, state: ScheduleState, event: Resumed, now: No
     elif state.run is not None and state.run.ending:
         # A run that is to be ended and lives: whether that was done before, nobody knows.
         actions = (EndRun(number=state.run.number, why=state.run.ending),)
+    elif state.run is None and state.waiting:
+        # The last process ended amidst it all, and left this for the next.
+        first, *others = state.waiting
+        state, actions = _start(schedule, state.replace(waiting=tuple(others)), first, now)
     state, more = on_time_came(schedule, state, now, chance)
     return state, (*actions, *more)
 

@@ -147,6 +147,10 @@ class StopAsked(Event):
     """Whether a run that goes on is ended; else it may finish."""
 
 
+class EndAsked(Event):
+    """The run that goes on, if one does, is not to go on; what is due later runs as before."""
+
+
 class ScheduleChanged(Event):
     """The schedule is another one now; what runs goes on."""
 

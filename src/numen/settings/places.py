@@ -65,13 +65,13 @@ def definitions_directory() -> str:
     return _made_for_user(os.path.join("numen", "daemons.d"), "XDG_CONFIG_HOME", ".config")
 
 
-def defined_in(directory: str) -> list[str]:
+def defined_in(directory: str, ending: str = ENDING) -> list[str]:
     """The names of the daemons that have a file there."""
     try:
         entries = os.listdir(directory)
     except OSError:
         return []
-    return sorted(one.removesuffix(ENDING) for one in entries if one.endswith(ENDING) and not one.startswith("."))
+    return sorted(one.removesuffix(ending) for one in entries if one.endswith(ending) and not one.startswith("."))
 
 
 def runtime_directory() -> str:
