@@ -379,7 +379,7 @@ TABLE: dict[type[lives.Event], tuple[set[State], ...]] = {
     SignalAsked:   ({S},        {G},        {R},        {P},                {B},        {E},        {F}),
     ShutdownAsked: ({S},        {P},        {P},        {P},                {S},        {E},        {F}),
     Spawned:       (IMPOSSIBLE, {G},        IMPOSSIBLE, {P},                IMPOSSIBLE, IMPOSSIBLE, IMPOSSIBLE),
-    SpawnFailed:   (IMPOSSIBLE, {S, B, F},  IMPOSSIBLE, {S, G},             IMPOSSIBLE, IMPOSSIBLE, IMPOSSIBLE),
+    SpawnFailed:   (IMPOSSIBLE, {S, B, F},  IMPOSSIBLE, {S, G, B, F},             IMPOSSIBLE, IMPOSSIBLE, IMPOSSIBLE),
     BecameReady:   ({S},        {G, R},     {R},        {P},                {B},        {E},        {F}),
     Notified:      ({S},        {G},        {R},        {P},                {B},        {E},        {F}),
     Exited:        ({S},        {G, P},     {R, P},     {P},                {B},        {E},        {F}),
@@ -393,7 +393,7 @@ TABLE: dict[type[lives.Event], tuple[set[State], ...]] = {
 
 def test_the_table_has_every_event_and_every_state() -> None:
     assert [state for state in State if state not in ELSEWHERE] == [S, G, R, P, B, E, F]
-    assert set(TABLE) == set(lives.Event.__subclasses__()) - {lives.ScheduleEvent} == set(KINDS)
+    assert set(TABLE) == set(lives.Event.__subclasses__()) - {lives.ScheduleEvent, lives.Answered} == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -452,6 +452,8 @@ def test_no_event_in_any_state_brings_a_life_that_must_not_be() -> None:
         lives.StartAsked,
         lives.StopAsked,
         lives.RestartAsked,
+        lives.RunAsked,
+        lives.EndAsked,
         lives.ReloadAsked,
         lives.SignalAsked,
     )
