@@ -28,9 +28,11 @@ MOVER = textwrap.dedent(
     from numen.keep.logs.settings import LogSettings
 
     fifo, path, size, stamped, compress = sys.argv[1:]
+    # Where something else is to be done too, files are begun by time as well.
+    every = 0.05 if "yes" in (stamped, compress) else None
     settings = LogSettings(
         path=path, size=int(size), keep=100_000, timestamps=stamped == "yes", compress=compress == "yes",
-        spool=fifo + ".spool",
+        spool=fifo + ".spool", every=every,
     )
     mover = Mover(lambda line: print(line, file=sys.stderr))
     mover.add("web", os.open(fifo, os.O_RDWR | os.O_NONBLOCK), settings)

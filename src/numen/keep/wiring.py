@@ -231,6 +231,9 @@ class Wiring:
             spool=spool if definition.log_timestamps or os.path.exists(spool) else "",
             size=definition.log_size,
             keep=definition.log_keep,
+            every=definition.log_every,
+            total=definition.log_total,
+            age=definition.log_age,
             compress=definition.log_compress,
             timestamps=definition.log_timestamps,
         )

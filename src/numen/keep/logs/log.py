@@ -14,6 +14,7 @@ from .file import LogFile
 from .fitting import Fitting
 from .index import Index
 from .losing import Fault
+from .retention import Retention
 from .settings import Lost
 from .spool import Spool
 from .stamping import stamp
@@ -65,6 +66,7 @@ class Log:
     def _use(self, settings: LogSettings) -> None:
         self.settings = settings
         self.file = LogFile(settings.path)
+        self._retention = Retention(settings)
         self.index = Index(settings.path)
         self._spool = Spool(settings.spool) if settings.spool else None
 
@@ -77,7 +79,14 @@ class Log:
     def has_work(self) -> bool:
         """Whether there is something to do though nothing comes from the daemon."""
         has_to_tell = self._fault is not None and self._fault.lost.bytes > 0
-        return has_to_tell or (self._spool is not None and self._spool.is_pending()) or self._has_to_settle()
+        is_pending = self._spool is not None and self._spool.is_pending()
+        is_due = self.due is not None and time.time() >= self.due
+        return has_to_tell or is_pending or is_due or self.has_to_settle()
+
+    @property
+    def due(self) -> float | None:
+        """Wall time at which there is something to do though nothing comes from the daemon; `None`: never."""
+        return self._retention.due
 
     def step(self, now: float, look: pipes.Look, *, at_once: bool = False) -> float:
         """Move a part of what waits; return the seconds until the next step, 0 for when something is readable."""
@@ -109,27 +118,41 @@ class Log:
     # Moving
 
     def _move(self, waiting: int) -> None:
-        if self._has_to_settle():
+        is_new = self.has_to_settle()
+        if is_new:
             self._settle()
-        if not waiting and not self.has_work():
+        if not waiting and not self.has_work() and not (is_new and self._retention.has_limits()):
             return
         self.file.check()
-        if self.index.note(self.file.inode, self.file.offset, time.time()):
+        now = time.time()
+        self._retention.note(self.file, now)
+        if self.index.note(self.file.inode, self.file.offset, now):
             with self.names:
                 self.index.thin_out(rotation.inodes(self.settings.path))
         spool = self._spool
         if spool is not None and spool.is_pending():
-            spool.deliver(self.file, self.settings.size, self._rotate)
+            spool.deliver(self.file, self._limit, self._rotate)
+        if self._retention.is_over(now) and self.file.is_at_line_end():
+            self._rotate()
+        if self._retention.is_any_old(now) or not self._retention.has_room(self.file.offset + waiting):
+            with self.names:
+                self._retention.prune(self.file.offset + waiting, now)
         if self._fault is not None:
             self._note_loss(self._fault)
         if waiting and spool is not None and self.settings.timestamps:
             self.taken += spool.take(self.pipe, waiting, self.file)
-            spool.deliver(self.file, self.settings.size, self._rotate)
+            spool.deliver(self.file, self._limit, self._rotate)
         elif waiting:
             self._move_unstamped(waiting)
+        self._retention.plan(self.file, now)
+
+    def _limit(self) -> int:
+        """The size from which a new file is begun."""
+        size = self.settings.full_size()
+        return min(size, self.file.offset) if self._retention.is_over(time.time()) else size
 
     def _move_unstamped(self, waiting: int) -> None:
-        room = self.settings.size - self.file.offset
+        room = self._limit() - self.file.offset
         if waiting <= room:
             self.taken += self.file.take(self.pipe, waiting)
             return
@@ -147,12 +170,14 @@ class Log:
         assert self._look is not None
         return self._look
 
-    def _has_to_settle(self) -> bool:
-        return self.settings.compress and not self._is_settled
+    def has_to_settle(self) -> bool:
+        """Whether it is still to be seen what an earlier mover has left."""
+        return not self._is_settled and (self.settings.compress or self._retention.has_limits())
 
     def _settle(self) -> None:
         with self.names, suppress(OSError):
             rotation.settle(self.settings.path)
+            self._retention.prune(0, time.time())
         self._is_settled = True
         if self.settings.compress:
             self._compress(self)
@@ -162,8 +187,10 @@ class Log:
             self._settle()
         with self.names:
             rotation.rotate(self.settings.path, self.settings.keep)
+            self._retention.prune(0, time.time())
         self.file.close()
         self.file.check()
+        self._retention.note(self.file, time.time())
         self.index.note(self.file.inode, self.file.offset, time.time())
         if self.settings.compress:
             self._compress(self)

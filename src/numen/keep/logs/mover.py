@@ -76,7 +76,7 @@ class Mover:
     def change(self, name: str, settings: LogSettings) -> None:
         """Keep the log in another way from here on."""
         log = self._logs[name]
-        self._order(log, lambda _look: log.change(settings))
+        self._order(log, lambda _look: self._change(log, settings))
 
     def remove(self, name: str, then: Callable[[], None] = lambda: None) -> None:
         """Nothing of the daemon runs: move what is in the FIFO, close it and the file, then call `then`.
@@ -173,6 +173,8 @@ class Mover:
         pause = self._act(log, lambda: self._one_step(log, look)) or 0
         if pause > GATHER:
             self._waiting.pause(log, pause)
+        if self._leading.is_leader():
+            self._waiting.set_alarm(log, log.due)
         return pause
 
     def _act(self, log: Log, what: Callable[[], float | None]) -> float | None:
@@ -230,9 +232,13 @@ class Mover:
     def _install(self, log: Log) -> None:
         log.is_successor = False
         self._waiting.add(log)
-        if log.settings.spool or log.settings.compress:
+        if log.settings.spool or log.has_to_settle():
             # Something may be left to do from before, though the daemon writes nothing.
             self._order(log, lambda _look: self._waiting.pause(log, 0))
+
+    def _change(self, log: Log, settings: LogSettings) -> None:
+        log.change(settings)
+        self._waiting.pause(log, 0)
 
     def _move_all(
         self, log: Log, look: pipes.Look, goal: int | None, deadline: float, then: Callable[[], None]

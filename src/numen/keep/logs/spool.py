@@ -58,17 +58,17 @@ class Spool:
         finally:
             os.close(descriptor)
 
-    def deliver(self, file: LogFile, size: int, rotate: Callable[[], None]) -> None:
-        """Stamp what is in the spool and write it to the file, which is rotated when it has that size."""
+    def deliver(self, file: LogFile, limit: Callable[[], int], rotate: Callable[[], None]) -> None:
+        """Stamp what is in the spool and write it to the file, which is rotated when it has the size of the limit."""
         descriptor = self._open()
         try:
-            self._deliver(descriptor, file, size, rotate)
+            self._deliver(descriptor, file, limit, rotate)
             os.ftruncate(descriptor, 0)
             self._pending = False
         finally:
             os.close(descriptor)
 
-    def _deliver(self, descriptor: int, file: LogFile, size: int, rotate: Callable[[], None]) -> None:
+    def _deliver(self, descriptor: int, file: LogFile, limit: Callable[[], int], rotate: Callable[[], None]) -> None:
         header = os.pread(descriptor, _HEADER.size, 0)
         if len(header) < _HEADER.size or not header.startswith(_MAGIC):
             return
@@ -81,7 +81,7 @@ class Spool:
             _write_header(descriptor, file, done, when)
             whole = file.is_at_line_end()
             starts = whole or file.offset == 0
-            room = size - file.offset
+            room = limit() - file.offset
             # Not all at once where little of it has room: the stamps may make it many times longer.
             stamped_text = stamped(text[: max(room // 8, SMALL)], mark, from_line_start=starts)
             cut = next_cut(stamped_text, room, at_line_end=whole)

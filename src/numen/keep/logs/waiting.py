@@ -28,6 +28,8 @@ class Waiting:
         self._by_pipe: dict[int, Log] = {}
         self._later: dict[Log, float] = {}
         """When the logs that are paused have their next step."""
+        self._alarms: dict[Log, tuple[float, float]] = {}
+        """When the logs have a step though nothing comes: wall time, and CLOCK_MONOTONIC."""
 
     def add(self, log: Log) -> None:
         """Wait for what comes from this log's pipe."""
@@ -37,12 +39,14 @@ class Waiting:
     def remove(self, log: Log) -> None:
         """Wait for that log no more; for those who hold the lock."""
         self._later.pop(log, None)
+        self._alarms.pop(log, None)
         if self._by_pipe.pop(log.pipe, None):
             self._epoll.unregister(log.pipe)
 
     def set_aside(self, log: Log) -> None:
         """Wait for that log no more until resume(); for those who hold the lock."""
         self._later.pop(log, None)
+        self._alarms.pop(log, None)
         if not log.is_gone:
             self._epoll.modify(log.pipe, 0)
 
@@ -51,6 +55,13 @@ class Waiting:
         if log not in self._later:
             self._listen(log, 0)
         self._later[log] = time.monotonic() + seconds
+
+    def set_alarm(self, log: Log, due: float | None) -> None:
+        """Have a step of that log at that wall time, whatever its pipe says; where it is `None`, at none."""
+        if due is None or log.is_gone:
+            self._alarms.pop(log, None)
+        elif log not in self._alarms or self._alarms[log][0] != due:
+            self._alarms[log] = due, time.monotonic() + due - time.time()
 
     def resume(self, log: Log) -> None:
         """Wait for what comes from that log's pipe again."""
@@ -79,10 +90,16 @@ class Waiting:
         due = [log for log, when in list(self._later.items()) if when <= now]
         for log in due:
             self.resume(log)
-        return ready + due
+        rung = [log for log, (_, when) in list(self._alarms.items()) if when <= now and log not in self._later]
+        for log in rung:
+            self._alarms.pop(log, None)
+        return ready + due + rung
 
     def _time_left(self) -> float | None:
-        times = list(self._later.values())
+        times = [
+            *self._later.values(),
+            *(when for log, (_, when) in list(self._alarms.items()) if log not in self._later),
+        ]
         return max(min(times) - time.monotonic(), 0) if times else None
 
     def close(self) -> None:
