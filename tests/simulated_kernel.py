@@ -659,6 +659,9 @@ class SimulatedKernel:
             del world.questions[key]
         world.answers = [one for one in world.answers if one.name != name or (kinds and one.kind not in kinds)]
 
+    def change_logs(self, name: str, definition: Definition) -> None:
+        pass
+
     def release(self, name: str, definition: Definition | None) -> None:
         self.world.fail_now_and_then()
         if others := self.world.living(name):

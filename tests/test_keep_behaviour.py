@@ -911,3 +911,14 @@ def test_one_that_is_suspended_by_a_signal_is_told_as_that() -> None:
     )
     numen("signal", "CONT", "one")
     wait_for(lambda: "suspended" not in numen("status", "one"), DEADLINE, "its going on")
+
+
+def test_a_log_is_kept_as_the_file_says_now_and_nothing_is_restarted() -> None:
+    pid = start("web", *shell("echo first; exec sleep 1000"))
+    wait_for_line("web", "first")
+    with definition("web").open("a") as file:
+        file.write('\n[log]\nevery = "1s"\n')
+    numen("start", "web")
+    full = Path(places.log_directory(), "web.log.1")
+    wait_for(full.exists, DEADLINE, "the log of the silent daemon is rotated")
+    assert (full.read_text(), pid_of("web")) == ("first\n", pid)

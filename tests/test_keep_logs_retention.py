@@ -62,7 +62,7 @@ def test_a_line_that_is_not_whole_is_waited_for(tmp_path: Path) -> None:
         moving.write(b"a line that")
         moving.flush()
         log = moving.mover._logs["web"]
-        until(lambda: log.due is None or time.time() > log.due + 0.1, "its time is over")
+        until(lambda: log._retention.is_over(time.time()), "its time is over")
         until(lambda: log.due is None, "nothing is done about it")
         assert older(moving.path) == []
         moving.write(b" goes on\nnext\n")

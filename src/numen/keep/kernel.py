@@ -213,6 +213,9 @@ class Kernel(Protocol):
         One of the same daemon and kind that is still open is forgotten.
         """
 
+    def change_logs(self, name: str, definition: Definition) -> None:
+        """Keep the logs of a run from here on as this definition says, as far as that needs no new run."""
+
     def forget_questions(self, name: str, kinds: Collection[str] = ()) -> None:
         """The answers are not wanted any longer: end what is being run for them. Without `kinds` it is all of them."""
 

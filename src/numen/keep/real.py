@@ -248,6 +248,10 @@ class RealKernel:
         """Close what is held open for it."""
         self._wiring.release(name, definition)
 
+    def change_logs(self, name: str, definition: Definition) -> None:
+        """Tell the thread that moves them."""
+        self._wiring.change_logs(name, definition)
+
     def tell(self, line: str) -> None:
         """Write to the supervisor's own log."""
         self._tell(line)

@@ -70,6 +70,8 @@ class Supervisor:
         before = daemon.definition
         daemon.define(definition)
         self._ledger.write_definition(daemon)
+        if before != definition:
+            self.kernel.change_logs(name, definition)
         if before.is_task or definition.is_task:
             self._step(daemon, lives.Redefined(before=before))
 

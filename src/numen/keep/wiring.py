@@ -37,6 +37,9 @@ LOG = "log:"
 
 _MOST_LOOKS = 10
 
+_LIVE = ("log_size", "log_keep", "log_every", "log_total", "log_age", "log_compress")
+"""What of a definition the logs of a run follow at once."""
+
 MOST_MESSAGES = 100
 """Notifications of one daemon that are taken in one turn."""
 
@@ -112,6 +115,19 @@ class Wiring:
         before = {self.fifos.get(one, "") for one in fifos} - {"", invocation}
         self.fifos.update(dict.fromkeys(fifos, invocation))
         return before
+
+    def change_logs(self, name: str, definition: Definition) -> None:
+        """Keep its logs from here on as this definition says, where it has any open."""
+        if name in self._channels:
+            before = self._definitions[name]
+            now = before.replace(**{key: getattr(definition, key) for key in _LIVE})
+            self._keep_logs(name, now)
+
+    def _keep_logs(self, name: str, definition: Definition) -> None:
+        if self._definitions[name] != definition:
+            self._definitions[name] = definition
+            for key, _ in _logs(name, self._channels[name]):
+                self._mover.change(key, self._log_settings(key, definition))
 
     def release(self, name: str, definition: Definition | None) -> None:
         """Nothing of it runs: close what is open; where the daemon is removed, the names go too."""
@@ -205,9 +221,8 @@ class Wiring:
                 self.fifos[inode(descriptor)] = ""  # nobody's yet
                 self._keeper.hold(descriptor)
                 self._mover.add(key, descriptor, self._log_settings(key, definition))
-        elif self._definitions.get(name) != definition:
-            for key, _ in _logs(name, channels):
-                self._mover.change(key, self._log_settings(key, definition))
+        else:
+            self._keep_logs(name, definition)
         self._definitions[name] = definition
         return channels
 
