@@ -48,10 +48,11 @@ def run(arguments: Sequence[str]) -> int:
     """Run `numen events`; the exit status. Raises DaemonError."""
     values, names = read_mixed(TABLE, arguments)
     form = json.dumps if values["json"] else in_words
-    return print_all(form(event) for event in _events(names, values["lines"], is_followed=values["follow"]))
+    return print_all(form(event) for event in happened(names, values["lines"], is_followed=values["follow"]))
 
 
-def _events(names: Sequence[str], lines: int | None, *, is_followed: bool) -> Iterator[dict[str, Any]]:
+def happened(names: Sequence[str], lines: int | None, *, is_followed: bool) -> Iterator[dict[str, Any]]:
+    """The last events of these daemons, or of all; with `is_followed` those to come too. Raises DaemonError."""
     if not is_followed:
         yield from _last(lines, asking.ask("Events", {"names": list(names)})["events"])
         return

@@ -6,12 +6,12 @@ import json
 import os
 import sys
 import time
-from itertools import cycle
 
 from ..become.tail import printable
 from ..errors import BadOption, Unusable, from_os_error
 from ..settings.durations import parse_duration
 from . import kept
+from .heads import heads, stamp
 from .options import Option, Table, whole_number
 from .screen import is_terminal, wants_colours
 from .streaming import print_all
@@ -80,11 +80,6 @@ exit statuses: 0 done, 1 the system failed, 2 bad option, 4 no permission, 6 no 
         Option(flags=("--json",), help="print facts as JSON, a line for each line"),
     ),
 )
-
-COLOURS = (36, 33, 32, 35, 34, 31)
-"""Of the names, in turn."""
-
-STAMP = "%Y-%m-%d %H:%M:%S"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -155,24 +150,14 @@ class _Shown:
     def __init__(self, names: list[str], *, has_times: bool) -> None:
         self.has_times = has_times
         self.is_terminal = is_terminal(sys.stdout)
-        width = max(map(len, names), default=0)
         self.heads = dict.fromkeys(names, "")
         if len(names) > 1:
-            self.heads = {name: f"{name:<{width}} | " for name in names}
-            if self.is_terminal and wants_colours():
-                colours = zip(names, cycle(COLOURS))
-                self.heads = {name: f"\x1b[{colour}m{self.heads[name]}\x1b[0m" for name, colour in colours}
+            self.heads = heads(names, has_colours=self.is_terminal and wants_colours())
 
     def __call__(self, line: Line) -> bytes:
         head = self.heads[line.name]
         if self.has_times or line.is_stamped:
-            head += f"{_stamp(line.time)}  "
+            head += f"{stamp(line.time)}  "
         if not self.is_terminal:
             return head.encode(errors="backslashreplace") + line.text
         return (head + printable(line.text.decode(errors="replace"))).encode(sys.stdout.encoding, "backslashreplace")
-
-
-def _stamp(when: float | None) -> str:
-    if when is None:
-        return "-" * 23
-    return f"{time.strftime(STAMP, time.localtime(when))}.{int(when * 1000) % 1000:03}"

@@ -34,6 +34,7 @@ COMMANDS = {
     "supervisor": "start the supervisor, and what ran when it ended",
     "shutdown": "end the supervisor, with the daemons or without",
     "check": "tell every mistake in definitions, with its place",
+    "up": "run the daemons of a file in the foreground",
     "completion": "print what lets a shell complete the words of numen",
 }
 """Each is the module of that name in this package, with a function run(arguments)."""

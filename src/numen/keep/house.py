@@ -21,7 +21,7 @@ from ..become import descriptors as opened
 from ..become import surroundings
 from ..become.tail import cut
 from ..errors import AlreadyRunning, DaemonError, DiedBeforeReady, NotReadyInTime, Unusable, from_os_error
-from ..kernel import calls, signals
+from ..kernel import calls, proc, signals
 from ..kernel.process import Process
 from ..settings import places
 from ..wire.sockets import at_path
@@ -29,6 +29,7 @@ from . import keeper
 from .keeper import CHANNEL, ENDINGS, LOCK, REPORT
 from .kernel import Ended
 from .life import ProcessId
+from .private import OWNER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,11 +130,39 @@ def call_for_socket() -> None:
 
     By SIGUSR1, which the keeper passes on, and which changes nothing where the socket is there.
     """
+    signal_keeper(signals.SIGUSR1)
+
+
+def signal_keeper(number: int) -> None:
+    """Send the keeper a signal, if there is one; it passes on what `keeper` names."""
     found = Process(keeper_pid())
     with suppress(OSError):
-        # One that has the pid of a keeper of long ago does not hold its lock.
-        if os.path.samestat(os.stat(f"/proc/{found.pid}/fd/{LOCK}"), os.stat(_lock_path())):
-            found.send_signal(signals.SIGUSR1)
+        if _holds_lock(found.pid):
+            found.send_signal(number)
+
+
+def members() -> list[int]:
+    """The pids of those that keep this house: the keeper, its supervisor and their helpers; not the daemons."""
+    keeper = keeper_pid()
+    if not _holds_lock(keeper):
+        return []
+    return [keeper, *filter(_is_of_the_house, proc.descendants(keeper))]
+
+
+def _is_of_the_house(pid: int) -> bool:
+    """Whether it holds the lock, or runs a program of this room's."""
+    argv = (proc.read(f"/proc/{pid}/cmdline") or b"").split(b"\0")
+    room, package = os.fsencode(os.path.dirname(__file__)), __package__.encode() + b"."
+    is_own = any(os.path.dirname(word) == room or word.startswith(package) for word in argv[1:])
+    return is_own or _holds_lock(pid)
+
+
+def _holds_lock(pid: int) -> bool:
+    """Whether it holds the lock: one that has the pid of a keeper of long ago does not."""
+    try:
+        return os.path.samestat(os.stat(f"/proc/{pid}/fd/{LOCK}"), os.stat(_lock_path()))
+    except OSError:
+        return False
 
 
 def keeper_pid() -> int:
@@ -155,6 +184,8 @@ def clean_environment(more: Iterable[str] = ()) -> dict[str, str]:
     }
     if home := os.environ.get("NUMEN_HOME"):
         found["NUMEN_HOME"] = places.absolute(home)
+    if owner := os.environ.get(OWNER):
+        found[OWNER] = owner
     return found
 
 

@@ -18,7 +18,7 @@ from ..errors import DaemonError
 from ..kernel import calls
 from ..kernel.signalfd import read_signals, signalfd
 from ..settings.places import ENDING
-from . import house
+from . import house, private
 from .control import server as control
 from .control.service import Service
 from .definitions import files
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 LAST_SECONDS = 1.0
 """For how long at most a client may take to read its last reply, and the logs to be moved, when the end has come."""
+
+OWNER_LOOK = 1.0
+"""Seconds between two looks whether the owner of a private house lives, where the kernel has no pidfds."""
 
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
 
@@ -74,6 +77,7 @@ class Loop:
         self._look_round()
         server.start(self.home.control)
         self._take_signals(server)
+        self._watch_owner()
         self._loop.add_reader(self.kernel.fileno(), self.turn)
         self.keeper.ready(f"{len(self.supervisor.daemons)} daemons")
         self._ping()
@@ -86,6 +90,7 @@ class Loop:
         self.mover.close(LAST_SECONDS)
         self._is_over = True
         self.kernel.close()
+        private.remove_where_left()
         return 0
 
     def turn(self) -> None:
@@ -163,6 +168,25 @@ class Loop:
                 handlers[number]()
 
         self._loop.add_reader(self._signals, take)
+
+    def _watch_owner(self) -> None:
+        """End in order with the program whose house this is, where it is one's."""
+        owner = private.owner()
+        if owner is None:
+            return
+        pidfd = owner.open_pidfd()
+        if pidfd is not None:
+            ended = pidfd
+
+            def end() -> None:
+                self._loop.remove_reader(ended)
+                self._ask_keeper_to_end(leave=False)
+
+            self._loop.add_reader(ended, end)
+        elif owner.is_alive():
+            self._loop.call_later(OWNER_LOOK, self._watch_owner)
+        else:
+            self._ask_keeper_to_end(leave=False)
 
     def _renew(self, server: control.Server) -> None:
         """Listen anew, where the socket's directory is gone: a user's is unmounted at his last logout."""

@@ -23,7 +23,7 @@ class Follower:
     """Reads on in several logs as they grow. What fails raises OSError."""
 
     def __init__(self, cursors: Sequence[Cursor]) -> None:
-        self._cursors = cursors
+        self._cursors = list(cursors)
         self._inotify = Inotify()
         self._is_blind = False
         self._watch()
@@ -50,6 +50,11 @@ class Follower:
             yield from self.read()
             patience = self.patience()
             poll.poll(None if patience is None else patience * 1000)
+
+    def add(self, cursor: Cursor) -> None:
+        """Read in one more log, from the next read() on."""
+        self._cursors.append(cursor)
+        self._watch()
 
     def _watch(self) -> None:
         """Watch what stands at the names now: of the files their growth, of the directories what is new in them."""
