@@ -41,6 +41,10 @@ PATIENCE = 5.0
 """Seconds after which a house that does not end, though all its daemons were killed, is killed itself."""
 
 
+OVERTAKEN = frozenset({"Superseded", "NoSuchDaemon"})
+"""Failures of an order that are none of the daemon's: something else was asked for meanwhile."""
+
+
 class Wishes:
     """What a person has asked for on the command line."""
 
@@ -251,7 +255,7 @@ class Session:
         name = outcome["name"]
         if outcome["ok"]:
             self._failures.pop(name, None)
-        elif self._status is None:
+        elif self._status is None and outcome.get("error") not in OVERTAKEN:
             self._failures[name] = asking.exit_status(outcome.get("error") or "")
             self._tell(name, outcome["message"])
 
