@@ -21,7 +21,7 @@ FACTS = (
 """What is told of a daemon as JSON, in this order; null where it does not arise."""
 
 RUNNING, STARTING, STOPPING, BACKOFF, STOPPED = "running", "starting", "stopping", "backoff", "stopped"
-EXITED, FAILED, UNUSABLE = "exited", "failed", "unusable"
+EXITED, FAILED, UNUSABLE, WAITING = "exited", "failed", "unusable", "waiting"
 
 LSB_RUNNING, LSB_DEAD, LSB_NOT_RUNNING, LSB_UNKNOWN = 0, 1, 3, 4
 """Exit statuses of `status`, as the Linux Standard Base has them."""
@@ -33,6 +33,7 @@ STATUSES = {
     STOPPED: LSB_NOT_RUNNING,
     EXITED: LSB_NOT_RUNNING,
     BACKOFF: LSB_DEAD,
+    WAITING: LSB_DEAD,
     FAILED: LSB_DEAD,
     UNUSABLE: LSB_DEAD,
 }
@@ -108,7 +109,7 @@ def left_behind() -> dict[str, dict[str, Any]]:
         told = {"since": life.get("since"), "restarts": life.get("restarts", 0), "invocation": life.get("invocation")}
         if seen is not None and seen.start_time == process["start_time"] and seen.state not in proc.DEAD_STATES:
             found[name] = {"state": RUNNING, **process, **told, "status": "no supervisor runs: it runs on"}
-        elif life.get("state") in (BACKOFF, FAILED, EXITED):
+        elif life.get("state") in (BACKOFF, WAITING, FAILED, EXITED):
             found[name] = {"state": life["state"], **told, "reason": "no supervisor runs"}
     return found
 
@@ -156,7 +157,8 @@ def why(facts: dict[str, Any], now: float | None = None) -> str:
         case "running":
             ended = f"restarted after {facts['ending']}" if facts["restarts"] and facts["ending"] else ""
             continues = f"is suspended by a signal; numen signal CONT {facts['name']} continues it"
-            parts = [continues if facts.get("is_suspended") else "", facts["status"], ended]
+            held = f"is stopped after {facts['awaited']}" if facts["awaited"] else ""
+            parts = [continues if facts.get("is_suspended") else "", held, facts["status"], ended]
         case "starting":
             parts = [_awaited(facts, now), facts["status"]]
         case "stopping":

@@ -39,6 +39,7 @@ STYLES = {
     "starting": "36",
     "stopping": "36",
     "backoff": "33",
+    "waiting": "33",
     "failed": "1;31",
     "unusable": "1;31",
     "stopped": DIM,

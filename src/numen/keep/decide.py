@@ -14,6 +14,7 @@ from .definitions.definition import ALWAYS, NEVER
 from .life import (
     RESTING,
     Action,
+    AllToldToStop,
     Answered,
     BecameReady,
     EndAsked,
@@ -24,6 +25,8 @@ from .life import (
     Life,
     LookForFamily,
     Lost,
+    MayStart,
+    MayStop,
     Notified,
     Release,
     ReloadAsked,
@@ -41,6 +44,8 @@ from .life import (
     State,
     StopAsked,
     TimeCame,
+    Waits,
+    Withheld,
 )
 
 TYPE_CHECKING = False
@@ -62,6 +67,9 @@ ENDED_WELL = "ended as it should"
 
 One that is lost was about to be spawned when the supervisor was killed, or needs to be spawned no more.
 """
+
+WITHHELD = "stopped because "
+"""How the reason begins for which a daemon is stopped that is still wanted: one that it requires is not there."""
 
 
 def decide(definition: Definition, life: Life, event: Event, now: float, chance: float) -> Step:  # noqa: C901 - a case an event
@@ -103,6 +111,8 @@ def decide(definition: Definition, life: Life, event: Event, now: float, chance:
             return on_lost(life, now)
         case Resumed():
             return on_resumed(definition, life, now)
+        case MayStart() | Waits() | MayStop() | Withheld() | AllToldToStop():
+            return on_order(definition, life, event, now)
         case _:
             raise AssertionError(f"nobody has decided on {event}")
 
@@ -116,7 +126,7 @@ def on_start_asked(life: Life, event: StartAsked, now: float) -> Step:
         case State.STOPPING:
             return asked.replace(reason=RESTARTED_BY_REQUEST), ()
         case State.STARTING | State.RUNNING:
-            return life.replace(wanted=True), ()
+            return life.replace(wanted=True, held_back=""), ()
         case _:
             assert_never(life.state)
 
@@ -197,6 +207,27 @@ def on_end_asked(definition: Definition, life: Life, event: EndAsked, now: float
             assert_never(life.state)
 
 
+def on_order(
+    definition: Definition, life: Life, event: MayStart | Waits | MayStop | Withheld | AllToldToStop, now: float
+) -> Step:
+    """Do what the order among daemons lets follow (`order`); nothing where the life has gone on meanwhile."""
+    is_up = life.state in (State.STARTING, State.RUNNING)
+    match event:
+        case MayStart() if life.state is State.WAITING:
+            starting, actions = _spawn(life, now)
+            return starting.replace(is_single=life.is_single), actions
+        case Waits() if life.state is State.WAITING:
+            return life.replace(reason=event.reason, is_blocked=event.is_blocked), ()
+        case MayStop() if is_up and life.held_back:
+            return _stop(definition, life, life.held_back, now)
+        case Withheld() if is_up:
+            return _stop(definition, life, event.reason, now)
+        case AllToldToStop():
+            return life.replace(ends_all=False), ()
+        case _:
+            return life, ()
+
+
 def on_reload_asked(definition: Definition, life: Life) -> Step:
     """Send the signal to one that is up: one that has set no handler yet might die of it."""
     return life, (SendSignal(number=definition.reload),) if life.state is State.RUNNING else ()
@@ -273,7 +304,7 @@ def on_exited(life: Life, event: Exited, now: float) -> Step:
     ended = life.replace(ended_at=now, ending=Ending(status=event.status))
     match life.state:
         case State.STARTING | State.RUNNING:
-            return ended.replace(state=State.STOPPING, deadline=None, reason=""), (LookForFamily(),)
+            return ended.replace(state=State.STOPPING, deadline=None, reason=life.held_back), (LookForFamily(),)
         case State.STOPPING:
             return ended, (LookForFamily(),)
         case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.WAITING | State.SCHEDULED:
@@ -307,7 +338,7 @@ def on_time_came(definition: Definition, life: Life, now: float) -> Step:
         case State.STARTING if definition.ready == "exec":
             return on_became_ready(life, now)
         case State.STARTING:
-            return _stop(definition, life, NOT_READY, now)
+            return _stop(definition, life, life.held_back or NOT_READY, now)
         case State.STOPPING:
             return _next_signal(definition, life, now)
         case State.BACKOFF:
@@ -323,7 +354,7 @@ def on_lost(life: Life, now: float) -> Step:
     lost = life.replace(state=State.STOPPING, ended_at=now, deadline=None)
     match life.state:
         case State.STARTING:
-            return lost.replace(reason=LOST), (LookForFamily(),)
+            return lost.replace(reason=life.held_back or LOST, held_back=""), (LookForFamily(),)
         case State.STOPPING:
             return lost, (LookForFamily(),)
         case (
@@ -367,6 +398,10 @@ def _spawn(life: Life, now: float) -> Step:
         is_clearing=False,
         is_single=False,
         reason="",
+        held_back="",
+        is_blocked=False,
+        previous_end=life.previous_end if life.ended_at is None else life.ended_at,
+        ends_all=False,
     )
     return starting, (Spawn(),)
 
@@ -377,7 +412,7 @@ def _afresh(life: Life) -> Life:
 
 
 def _stop(definition: Definition, life: Life, reason: str, now: float) -> Step:
-    stopping = life.replace(state=State.STOPPING, reason=reason, deadline=None, stop_step=0)
+    stopping = life.replace(state=State.STOPPING, reason=reason, deadline=None, stop_step=0, held_back="")
     if life.process is None:
         return stopping, ()  # it is being spawned; the signal follows when it has a pid
     stopping, actions = _next_signal(definition, stopping, now)
@@ -404,7 +439,8 @@ def _signals(life: Life, number: int) -> tuple[Action, ...]:
 
 def _settle(definition: Definition, life: Life, now: float, chance: float) -> Step:
     """The whole family is gone: rest, start again, or wait for the next try."""
-    if life.reason == SHUT_DOWN or not life.wanted:
+    reason = life.held_back or life.reason
+    if reason == SHUT_DOWN or not life.wanted:
         return _rest(life, State.STOPPED, reason="")
     if life.reason == LOST:
         return _spawn(life, now)
@@ -413,7 +449,7 @@ def _settle(definition: Definition, life: Life, now: float, chance: float) -> St
     end = State.FAILED if is_failure else State.EXITED
     if definition.is_task:
         return _rest(life, end, reason=life.reason)  # its schedule says what follows
-    if life.reason in (STOPPED_BY_REQUEST, RESTARTED_BY_REQUEST):
+    if reason in (STOPPED_BY_REQUEST, RESTARTED_BY_REQUEST) or reason.startswith(WITHHELD):
         return _spawn(_afresh(life), now)
     if ending.status is not None and ending.status in definition.final:
         return _rest(life, end, reason=_because(life, "it is final"))
@@ -448,5 +484,7 @@ def _rest(life: Life, state: State, reason: str) -> Step:
         stop_step=0,
         is_clearing=False,
         reason=reason,
+        held_back="",
+        is_blocked=False,
     )
     return resting, (Release(),) if state in RESTING else ()

@@ -122,6 +122,14 @@ class Life(Record):
     """CLOCK_MONOTONIC at which the schedule is to be looked at."""
     wake_wall: float | None = None
     """The wall clock at which it is, where it has a calendar."""
+    held_back: str = ""
+    """Why it is to be stopped once those that depend on it are gone: until then it runs on."""
+    is_blocked: bool = False
+    """Whether it waits for what will not come without a person's doing."""
+    previous_end: float | None = None
+    """CLOCK_MONOTONIC when the run before this one ended."""
+    ends_all: bool = False
+    """Whether it is vital and has ended, and the others of its source have not been told to stop yet."""
 
     def record(self) -> dict[str, Any]:
         """The life as what JSON can hold; what has its default is left out."""
@@ -286,6 +294,31 @@ class Rebooted(ScheduleEvent):
     """A new supervisor has found what was kept of its schedule, in another boot it may be; nothing of it runs."""
 
     task: ScheduleState
+
+
+class MayStart(Event):
+    """What it has waited for has come."""
+
+
+class Waits(Event):
+    """What it waits for has changed."""
+
+    reason: str
+    is_blocked: bool = False
+
+
+class MayStop(Event):
+    """Those that had to go before it are gone."""
+
+
+class Withheld(Event):
+    """One that it requires is stopped, or has failed for good."""
+
+    reason: str
+
+
+class AllToldToStop(Event):
+    """It is vital and has ended, and the others of its source have been told to stop."""
 
 
 class Action(Record):

@@ -19,7 +19,7 @@ class Notice(Record):
     """Something that happened to a daemon, for people and programs."""
 
     kind: str
-    """One word: the state that was entered, or `exited`, `main`, `clearing`, `removed`.
+    """One word: the state that was entered, or `exited`, `main`, `clearing`, `removed`, `vital`.
 
     What somebody did without a change of state is `defined`, `reloaded`, `signalled`, `enabled`, `disabled`.
     """
@@ -45,8 +45,14 @@ def notices(definition: Definition, before: Life, after: Life, now: float) -> li
         found.append(Notice(kind="clearing", message=f"it has left processes behind, which are ended: {left}"))
     is_spawned = after.state is State.STARTING and after.process is not None and before.process is None
     is_silent = after.state is State.STARTING or (after.state is State.STOPPING and after.ended_at is not None)
-    if is_spawned or (after.state is not before.state and not is_silent):
+    # Whether it waits at all, and for what, is seen in an instant.
+    is_silent |= after.state is State.WAITING and not after.reason
+    is_told_why = after.state is before.state is State.WAITING and not before.reason
+    is_told_why |= after.is_blocked and not before.is_blocked
+    if is_spawned or is_told_why or (after.state is not before.state and not is_silent):
         found.append(Notice(kind=after.state.value, message=_entered(definition, after, now)))
+    if after.ends_all and not before.ends_all:
+        found.append(Notice(kind="vital", message=f"it is vital, and has ended: {after.ending}"))
     return found
 
 

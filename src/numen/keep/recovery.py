@@ -9,6 +9,7 @@ from . import life as lives
 from .decide import SHUT_DOWN
 from .kept import Daemon, has_run, is_being_spawned
 from .life import RESTING, Life, State
+from .order import wanted_with
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .errands import Errands
     from .kernel import Kernel
     from .ledger import Ledger
+    from .order import Ties
 
 STARTED_BY = "the start of the supervisor"
 
@@ -32,11 +34,12 @@ class Recovery:
         daemons: dict[str, Daemon],
         ledger: Ledger,
         errands: Errands,
+        ties: Ties,
         take_up_times: Callable[[Daemon], None],
         step: Callable[[Daemon, lives.Event], None],
     ) -> None:
         self._kernel, self._daemons, self._step = kernel, daemons, step
-        self._ledger, self._errands, self._take_up_times = ledger, errands, take_up_times
+        self._ledger, self._errands, self._take_up_times, self._ties = ledger, errands, take_up_times, ties
         self._kept: dict[str, Any] | None = None
         """What was kept of schedules, once it was asked for."""
         self._before: dict[str, Definition] = {}
@@ -46,6 +49,8 @@ class Recovery:
         """Bring everything back. Raises OSError where what was written down cannot be read: nothing was done then."""
         wants = self._kernel.read_wants()
         self._read(definitions, unusable, wants)
+        for name in self._daemons:
+            self._ties.know(name)
         self._take_back()
         for daemon in self._daemons.values():
             self._begin(daemon)
@@ -75,9 +80,12 @@ class Recovery:
                 self._before[name] = daemon.definition
             daemon.define(definition)
             daemon.is_defined = False  # until the journal is written anew
-            if name not in known:
-                # All of them before anything is written: from then on the journal tells.
-                daemon.life = daemon.life.replace(wanted=bool(wants.get(name, True)) and definition.start)
+        # All of them before anything is written: from then on the journal tells.
+        new = {name: one.definition for name, one in daemons.items() if name in definitions and name not in known}
+        may = {name: bool(wants.get(name, True)) for name in new}
+        wanted = wanted_with(new, {name: may[name] and one.start for name, one in new.items()}, may)
+        for name in new:
+            daemons[name].life = daemons[name].life.replace(wanted=name in wanted)
 
     def _take_back(self) -> None:
         """Go on with each run where the last supervisor was killed."""
@@ -111,7 +119,7 @@ class Recovery:
             self._step(daemon, lives.Redefined(before=before))
         life = daemon.life
         # The last supervisor was ending, and it with that; this one is not.
-        was_ending = life.state is State.STOPPING and life.reason == SHUT_DOWN
+        was_ending = (life.state is State.STOPPING and life.reason == SHUT_DOWN) or life.held_back == SHUT_DOWN
         if life.state is State.STOPPED and life.task is None and daemon.definition.is_task:
             self._bring_back(daemon)
         elif life.wanted and (life.state is State.STOPPED or was_ending):

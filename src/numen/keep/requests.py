@@ -66,14 +66,17 @@ def answer(definition: Definition, life: Life, asked: Asked) -> Outcome | None:
 
 def _answer_start(definition: Definition, life: Life, asked: Asked) -> Outcome | None:
     is_old = asked.kind is Kind.RESTART and life.invocation == asked.invocation
-    if not life.wanted or life.reason == SHUT_DOWN:
+    if not life.wanted or SHUT_DOWN in (life.reason, life.held_back):
         who = life.by if not life.wanted else "the end of the supervisor"
         return Outcome(error="Superseded", message=f"was stopped before it was up: {who}")
     match life.state:
         case State.RUNNING:
             return None if is_old else _up(definition, life)
-        case State.STOPPED | State.STARTING | State.STOPPING | State.WAITING:
+        case State.STOPPED | State.STARTING | State.STOPPING:
             return None
+        case State.WAITING:
+            # What it waits for may take any time, as long as it may come by itself.
+            return Outcome(error="NotStarted", message=f"is not up: {life.reason}") if life.is_blocked else None
         case State.SCHEDULED:
             return Outcome(message="waits for its next time")
         case State.EXITED:

@@ -17,6 +17,7 @@ from .kernel import ClockSet, Ended, Message, NotSpawned, Ready, Spawned
 from .ledger import Ledger
 from .life import RESTING, ProcessId, State
 from .notices import Change, Notice, notices
+from .order import Ordering
 from .recovery import Recovery
 from .requests import Asked, Kind, Outcome, answer
 from .trouble import Trouble
@@ -49,6 +50,9 @@ class Supervisor:
         self._touched: dict[str, None] = {}
         """The daemons for which somebody who waits may have to be answered."""
         self._is_ending = False
+        self._order = Ordering(self.daemons)
+        self._unsettled: dict[str, None] = {}
+        """The daemons to which something may have to be done for the way in which others stand now."""
         self._trouble = Trouble(kernel)
         self._ledger = Ledger(kernel, self.daemons, self._trouble)
         self._deadlines = Deadlines(self.daemons)
@@ -72,11 +76,14 @@ class Supervisor:
         self._ledger.write_definition(daemon)
         if before != definition:
             self.kernel.change_logs(name, definition)
+        self._order.ties.know(name)
+        self._unsettle(name)
         if before.is_task or definition.is_task:
             self._step(daemon, lives.Redefined(before=before))
 
     def start(self, name: str, by: str, answered: Answered) -> None:
-        """Start a daemon; `answered` when it is up, or cannot be."""
+        """Start a daemon, and those that it requires; `answered` when it is up, or cannot be."""
+        self._start_required(name, by)
         self._ask(name, Kind.START, lives.StartAsked(by=by), answered)
 
     def stop(self, name: str, by: str, answered: Answered) -> None:
@@ -85,6 +92,7 @@ class Supervisor:
 
     def restart(self, name: str, by: str, answered: Answered) -> None:
         """Stop it and start it again; `answered` when its successor is up, or cannot be."""
+        self._start_required(name, by)
         self._ask(name, Kind.RESTART, lives.RestartAsked(by=by), answered)
 
     def remove(self, name: str, by: str, answered: Answered) -> None:
@@ -146,10 +154,13 @@ class Supervisor:
         `unusable` are the names whose files have mistakes: what is known of these stays until somebody mends them.
         Raises OSError where what was written down cannot be read: nothing was done then.
         """
-        Recovery(self.kernel, self.daemons, self._ledger, self._errands, self._take_up_times, self._step).run(
-            definitions, unusable
-        )
+        ties, take_up = self._order.ties, self._take_up_times
+        recovery = Recovery(self.kernel, self.daemons, self._ledger, self._errands, ties, take_up, self._step)
+        recovery.run(definitions, unusable)
         self._take_clock()  # nobody was there to hear of it
+        # What order asked of the last supervisor it may have left undone.
+        self._unsettled.update(dict.fromkeys(self._order.ties.names()))
+        self._unsettled.update((name, None) for name, daemon in self.daemons.items() if daemon.life.ends_all)
         self._carry_out()
 
     def turn(self) -> None:
@@ -174,6 +185,11 @@ class Supervisor:
             self._touched[name] = None
         else:
             self._step(daemon, event)
+
+    def _start_required(self, name: str, by: str) -> None:
+        if name in self._order.ties and not self._is_ending:
+            for other in self._order.started_with(name):
+                self._step(self.daemons[other], lives.StartAsked(by=by))
 
     def _take(self, happening: Happening) -> None:
         match happening:
@@ -274,7 +290,7 @@ class Supervisor:
         """Decide, write down, and queue what must follow."""
         kernel = self.kernel
         before, now = daemon.life, kernel.monotonic()
-        after, actions = self._decide(daemon, event, now)
+        after, actions = self._order.held(daemon, event, self._decide(daemon, event, now))
         if after.state is not before.state:
             after = after.replace(since=kernel.wall())
         spawns = any(isinstance(action, lives.Spawn) for action in actions)
@@ -291,6 +307,7 @@ class Supervisor:
             if after.wanted != before.wanted:
                 self._ledger.are_wants_written = False
             self._on_change(Change(name=daemon.name, notices=notices(daemon.in_use, before, after, now)))
+            self._unsettle(daemon.name)
         self._touched[daemon.name] = None
         is_written = after == before or self._ledger.write_life(daemon)
         if spawns and not is_written:
@@ -310,14 +327,36 @@ class Supervisor:
 
         return decide_task(definition, in_use, life, event, Now(wall=self.kernel.wall(), monotonic=now), chance)
 
+    def _unsettle(self, name: str) -> None:
+        self._unsettled.update(dict.fromkeys(self._order.ties.around(name)))
+        if name in self.daemons and self.daemons[name].life.ends_all:
+            self._unsettled[name] = None
+
+    def _settle(self) -> None:
+        """Do what order asks for, until it asks for nothing more."""
+        while self._unsettled:
+            name = next(iter(self._unsettled))
+            del self._unsettled[name]
+            if name in self.daemons and self.daemons[name].life.ends_all:
+                self._end_all(self.daemons[name])
+            if (event := self._order.due(name)) is not None:
+                self._step(self.daemons[name], event)
+
+    def _end_all(self, vital: Daemon) -> None:
+        """A vital daemon has ended: all that end with it are stopped."""
+        for name in self._order.ended_with(vital.name):
+            self._step(self.daemons[name], lives.StopAsked(by=f"the end of {vital.name}, which is vital"))
+        self._step(vital, lives.AllToldToStop())
+
     def _carry_out(self) -> None:
         while True:
+            self._settle()
             self._errands.carry_out()
             # First what outlives a boot, then the answer to who asked for it.
             self._ledger.write_wants()
             self._ledger.write_tasks()
             self._answer()
-            if not self._touched:  # who was answered has asked for nothing more
+            if not (self._touched or self._unsettled):  # who was answered has asked for nothing more
                 break
         self._ledger.write_wants()
         self._errands.let_go()
@@ -352,6 +391,8 @@ class Supervisor:
         daemon = self.daemons.pop(name)
         self._ledger.remove(name)
         self._errands.forget(name)
+        self._unsettle(name)
+        self._order.ties.know(name)
         self._on_change(Change(name=name, notices=[Notice(kind="removed", message=f"by {daemon.life.by}")]))
         for _asked, answered in daemon.waiting:
             answered(Outcome(error="NoSuchDaemon", message="was removed"))

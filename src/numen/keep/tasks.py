@@ -48,7 +48,7 @@ class _Deciding:
         self.definition, self.in_use, self.now, self.chance = definition, in_use, now, chance
         self.life = life
         self.state = life.task or ScheduleState()
-        self.is_ending = life.reason == SHUT_DOWN
+        self.is_ending = SHUT_DOWN in (life.reason, life.held_back)
         """Whether the supervisor ends, and the task with it."""
         self.actions: list[lives.Action] = []
         self.wanted: deque[schedules.Action] = deque()

@@ -57,7 +57,9 @@ def event_of(name: str, notice: Notice, daemon: Daemon | None, wall: float) -> d
 def _awaited(daemon: Daemon) -> str | None:
     """What is waited for, in words."""
     life, definition = daemon.life, daemon.in_use
-    if life.state in RESTING or life.state is State.RUNNING:
+    if life.held_back:
+        return "the end of those that depend on it"
+    if life.state in RESTING or life.state in (State.RUNNING, State.WAITING, State.SCHEDULED):
         return None
     if life.state is State.BACKOFF:
         return "next try"

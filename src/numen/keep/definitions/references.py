@@ -82,6 +82,17 @@ def check(orders: Mapping[str, Order]) -> list[Wrong]:
     ]
 
 
+def circular(targets: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Those that wait for themselves, or for such, each with those of them for which it waits."""
+    known = {name: [one for one in others if one in targets] for name, others in targets.items()}
+    return _in_circles(known)
+
+
+def circle_of(name: str, targets: Mapping[str, Sequence[str]]) -> str:
+    """The shortest circle through one of what `circular` has found, drawn; empty where there is none."""
+    return drawn(_shortest_circle(name, targets))
+
+
 def _unknown(orders: Mapping[str, Order]) -> Iterator[Wrong]:
     for name, order in orders.items():
         for place, one in order.names():
