@@ -12,10 +12,11 @@ from functools import cache
 
 from numen.keep import life as lives
 from numen.keep.backoff import time_up
-from numen.keep.decide import decide
+from numen.keep.decide import SHUT_DOWN, STOPPED_BY_REQUEST, WITHHELD, decide
 from numen.keep.definitions.definition import ALWAYS, FAILED, NEVER, SLOWLY, Definition
 from numen.keep.kept import is_being_spawned
 from numen.keep.life import Event, Life, ProcessId, State
+from numen.keep.order import Waits, held_start, held_stop
 from numen.record import Record
 
 TERM, KILL = int(signal.SIGTERM), int(signal.SIGKILL)
@@ -63,6 +64,11 @@ EVENTS: tuple[Event, ...] = (
     lives.TimeCame(),
     lives.Lost(),
     lives.Resumed(),
+    lives.MayStart(),
+    lives.Waits(reason="requires db, which is not defined", is_blocked=True),
+    lives.MayStop(),
+    lives.Withheld(reason=f"{WITHHELD}db is"),
+    lives.OthersTold(),
 )
 
 KINDS = tuple(dict.fromkeys(type(event) for event in EVENTS))
@@ -91,6 +97,12 @@ def can_happen(life: Life, event: Event) -> bool:
             return not is_being_spawned(life) and life.state not in lives.RESTING
         case lives.TimeCame():
             return life.deadline is not None
+        case lives.MayStart() | lives.Waits():
+            return life.state is State.WAITING
+        case lives.MayStop():
+            return bool(life.held_back)
+        case lives.Withheld():
+            return life.state in (State.STARTING, State.RUNNING) and not life.held_back
         case _:
             return True
 
@@ -108,16 +120,39 @@ def _explored(definition: Definition) -> Iterator[Transition]:
     while left:
         before, then = left.pop()
         for event in EVENTS:
-            if not can_happen(before, event):
+            if not can_happen(before, event) or (type(event) is lives.Withheld and definition is not DEFINITIONS[0]):
                 continue
             for now in _times(before, event, then):
-                after, actions = decide(definition, before, event, now, 0.5)
-                yield Transition(
-                    definition=definition, before=before, event=event, now=now, after=after, actions=actions
-                )
-                if (shape := _shape(after)) not in seen:
-                    seen.add(shape)
-                    left.append((after, now))
+                decided = decide(definition, before, event, now, 0.5)
+                for after, actions in (decided, *_held(definition, before, event, *decided)):
+                    yield Transition(
+                        definition=definition, before=before, event=event, now=now, after=after, actions=actions
+                    )
+                    if (shape := _shape(after)) not in seen:
+                        seen.add(shape)
+                        left.append((after, now))
+
+
+def _held(
+    definition: Definition, before: Life, event: Event, after: Life, actions: tuple[lives.Action, ...]
+) -> Iterator[tuple[Life, tuple[lives.Action, ...]]]:
+    """What the step comes to where it has to wait for other daemons; a stop does so by every definition alike."""
+    if lives.Spawn() in actions and not isinstance(event, lives.MayStart):
+        yield held_start(after, actions, Waits(reason="waits for db to be ready", is_blocked=False))
+    is_asked = after.reason in (STOPPED_BY_REQUEST, SHUT_DOWN) or after.reason.startswith(WITHHELD)
+    is_stop = (
+        definition is DEFINITIONS[0]
+        and before.state in (State.STARTING, State.RUNNING)
+        and after.state is State.STOPPING
+    )
+    if (
+        definition is DEFINITIONS[0]
+        and is_stop
+        and is_asked
+        and after.ended_at is None
+        and not isinstance(event, lives.MayStop)
+    ):
+        yield held_stop(before, after)
 
 
 def _times(life: Life, event: Event, then: float) -> tuple[float, ...]:
@@ -137,7 +172,7 @@ def _shape(life: Life) -> tuple[object, ...]:
     if life.state in lives.RESTING or life.state is State.BACKOFF:
         return (*common, life.failures > 0)
     if life.state is not State.STOPPING:
-        return (*common, life.process is None, life.process == HEIR)
+        return (*common, life.process is None, life.process == HEIR, life.held_back, life.is_blocked)
     up = time_up(life) or 0.0
     run = (life.process is None, life.process == HEIR, life.ended_at is None, up >= 5.0, up >= 50.0)
     ending = None if life.ended_at is None or life.ending is None else life.ending.status
@@ -158,6 +193,9 @@ WORDS = {
     "FamilySeen": "all gone",
     "TimeCame": "time came",
     "Lost": "lost",
+    "MayStart": "others are up",
+    "MayStop": "others are gone",
+    "Withheld": "another is gone",
 }
 """What the diagram calls the events that lead from one state to another."""
 

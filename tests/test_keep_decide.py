@@ -11,7 +11,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from explored_lives import DEFINITIONS, EVENTS, KINDS, can_happen, transitions
 from numen.keep import life as lives
-from numen.keep.decide import ALIVE_AFTER, LOST, NOT_READY, RESTARTED_BY_REQUEST, SHUT_DOWN, STOPPED_BY_REQUEST, decide
+from numen.keep.decide import (
+    ALIVE_AFTER,
+    LOST,
+    NOT_READY,
+    RESTARTED_BY_REQUEST,
+    SHUT_DOWN,
+    STOPPED_BY_REQUEST,
+    WITHHELD,
+    decide,
+)
 from numen.keep.definitions.definition import ALWAYS, NEVER, ON_FAILURE, Definition
 from numen.keep.kept import is_being_spawned
 from numen.keep.life import (
@@ -23,7 +32,10 @@ from numen.keep.life import (
     Life,
     LookForFamily,
     Lost,
+    MayStart,
+    MayStop,
     Notified,
+    OthersTold,
     ProcessId,
     Release,
     ReloadAsked,
@@ -41,6 +53,8 @@ from numen.keep.life import (
     State,
     StopAsked,
     TimeCame,
+    Waits,
+    Withheld,
 )
 
 pytestmark = pytest.mark.once
@@ -353,46 +367,52 @@ def test_the_end_of_a_former_main_process_is_not_the_daemons() -> None:
 # The table
 
 
-S, G, R, P, B, E, F = (
+S, G, R, P, B, W, E, F = (
     State.STOPPED,
     State.STARTING,
     State.RUNNING,
     State.STOPPING,
     State.BACKOFF,
+    State.WAITING,
     State.EXITED,
     State.FAILED,
 )
 
-ELSEWHERE = (State.WAITING, State.SCHEDULED)
-"""The states of which others decide: `tasks`, for one."""
+ELSEWHERE = (State.SCHEDULED,)
+"""The state of which `tasks` decides."""
 
-IMPOSSIBLE: set[State] = set()
+NO: set[State] = set()
 
 TABLE: dict[type[lives.Event], tuple[set[State], ...]] = {
-    #               stopped     starting    running     stopping            backoff     exited      failed
-    StartAsked:    ({G},        {G},        {R},        {P},                {G},        {G},        {G}),
-    StopAsked:     ({S},        {P},        {P},        {P},                {S},        {S},        {S}),
-    RestartAsked:  ({G},        {P},        {P},        {P},                {G},        {G},        {G}),
-    RunAsked:      ({G},        {G},        {R},        {P},                {G},        {G},        {G}),
-    EndAsked:      ({S},        {P},        {P},        {P},                {B},        {E},        {F}),
-    ReloadAsked:   ({S},        {G},        {R},        {P},                {B},        {E},        {F}),
-    SignalAsked:   ({S},        {G},        {R},        {P},                {B},        {E},        {F}),
-    ShutdownAsked: ({S},        {P},        {P},        {P},                {S},        {E},        {F}),
-    Spawned:       (IMPOSSIBLE, {G},        IMPOSSIBLE, {P},                IMPOSSIBLE, IMPOSSIBLE, IMPOSSIBLE),
-    SpawnFailed:   (IMPOSSIBLE, {S, B, F},  IMPOSSIBLE, {S, G, B, F},             IMPOSSIBLE, IMPOSSIBLE, IMPOSSIBLE),
-    BecameReady:   ({S},        {G, R},     {R},        {P},                {B},        {E},        {F}),
-    Notified:      ({S},        {G},        {R},        {P},                {B},        {E},        {F}),
-    Exited:        ({S},        {G, P},     {R, P},     {P},                {B},        {E},        {F}),
-    FamilySeen:    ({S},        {G},        {R},        {S, G, P, B, E, F}, {B},        {E},        {F}),
-    TimeCame:      (IMPOSSIBLE, {R, P},     IMPOSSIBLE, {P},                {G},        IMPOSSIBLE, IMPOSSIBLE),
-    Lost:          (IMPOSSIBLE, {P},        IMPOSSIBLE, {P},                IMPOSSIBLE, IMPOSSIBLE, IMPOSSIBLE),
-    Resumed:       (IMPOSSIBLE, {G},        {R},        {P},                {B},        IMPOSSIBLE, IMPOSSIBLE),
+    #               stopped starting          running stopping                 backoff waiting exited  failed
+    StartAsked:    ({G, W}, {G},              {R},    {P},                     {G, W}, {G, W}, {G, W}, {G, W}),
+    StopAsked:     ({S},    {G, P},           {R, P}, {P},                     {S},    {S},    {S},    {S}),
+    RestartAsked:  ({G, W}, {P},              {P},    {P},                     {G, W}, {G, W}, {G, W}, {G, W}),
+    RunAsked:      ({G, W}, {G},              {R},    {P},                     {G, W}, {G, W}, {G, W}, {G, W}),
+    EndAsked:      ({S},    {P},              {P},    {P},                     {B},    {F},    {E},    {F}),
+    ReloadAsked:   ({S},    {G},              {R},    {P},                     {B},    {W},    {E},    {F}),
+    SignalAsked:   ({S},    {G},              {R},    {P},                     {B},    {W},    {E},    {F}),
+    ShutdownAsked: ({S},    {G, P},           {R, P}, {P},                     {S},    {S},    {E},    {F}),
+    Spawned:       (NO,     {G},              NO,     {P},                     NO,     NO,     NO,     NO),
+    SpawnFailed:   (NO,     {S, G, B, W, F},  NO,     {S, G, B, W, F},         NO,     NO,     NO,     NO),
+    BecameReady:   ({S},    {G, R},           {R},    {P},                     {B},    {W},    {E},    {F}),
+    Notified:      ({S},    {G},              {R},    {P},                     {B},    {W},    {E},    {F}),
+    Exited:        ({S},    {G, P},           {R, P}, {P},                     {B},    {W},    {E},    {F}),
+    FamilySeen:    ({S},    {G},              {R},    {S, G, P, B, W, E, F},   {B},    {W},    {E},    {F}),
+    TimeCame:      (NO,     {R, P},           NO,     {P},                     {G, W}, NO,     NO,     NO),
+    Lost:          (NO,     {P},              NO,     {P},                     NO,     NO,     NO,     NO),
+    Resumed:       (NO,     {G},              {R},    {P},                     {B},    {W},    NO,     NO),
+    MayStart:      (NO,     NO,               NO,     NO,                      NO,     {G},    NO,     NO),
+    Waits:         (NO,     NO,               NO,     NO,                      NO,     {W},    NO,     NO),
+    MayStop:       (NO,     {P},              {P},    NO,                      NO,     NO,     NO,     NO),
+    Withheld:      (NO,     {G, P},           {R, P}, NO,                      NO,     NO,     NO,     NO),
+    OthersTold:    ({S},    {G},              {R},    {P},                     {B},    {W},    {E},    {F}),
 }  # fmt: skip
 """To which states each event leads from each state."""
 
 
 def test_the_table_has_every_event_and_every_state() -> None:
-    assert [state for state in State if state not in ELSEWHERE] == [S, G, R, P, B, E, F]
+    assert [state for state in State if state not in ELSEWHERE] == [S, G, R, P, B, W, E, F]
     assert set(TABLE) == set(lives.Event.__subclasses__()) - {lives.ScheduleEvent, lives.Answered} == set(KINDS)
 
 
@@ -426,7 +446,9 @@ def breaches(life: Life, actions: tuple[lives.Action, ...]) -> list[str]:
     found = {
         "it rests, and waits": life.state in lives.RESTING and life.deadline is not None,
         "it rests, and runs": life.state in lives.RESTING and (life.process is not None or bool(life.members)),
-        "it runs unwanted": not (life.wanted or life.is_single or life.state in (State.STOPPED, State.STOPPING)),
+        "it runs unwanted": not (
+            life.wanted or life.is_single or life.held_back or life.state in (State.STOPPED, State.STOPPING)
+        ),
         "it is wanted, and rests as if stopped": life.state is State.STOPPED and spawns,
         "it waits for no time": life.state is State.BACKOFF and life.deadline is None,
         "it is up, and nobody knows since when": life.state is State.RUNNING and life.ready_at is None,
@@ -457,7 +479,7 @@ def test_no_event_in_any_state_brings_a_life_that_must_not_be() -> None:
         lives.ReloadAsked,
         lives.SignalAsked,
     )
-    quiet += (lives.ShutdownAsked, lives.BecameReady, lives.Notified)
+    quiet += (lives.ShutdownAsked, lives.BecameReady, lives.Notified, OthersTold)
     found = {
         (breach, type(one.event).__name__)
         for one in transitions()
@@ -611,10 +633,11 @@ TestHistory = History.TestCase
 TestHistory.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-def test_the_reasons_for_a_stop_are_five_and_those_of_a_schedule() -> None:
+def test_the_reasons_for_a_stop_are_five_and_those_of_a_schedule_and_of_the_order() -> None:
     reasons = {one.after.reason for one in transitions() if one.after.state is State.STOPPING}
 
-    assert reasons == {"", STOPPED_BY_REQUEST, RESTARTED_BY_REQUEST, SHUT_DOWN, NOT_READY, LOST, "timeout"}
+    known = {"", STOPPED_BY_REQUEST, RESTARTED_BY_REQUEST, SHUT_DOWN, NOT_READY, LOST, "timeout"}
+    assert reasons == {*known, f"{WITHHELD}db is"}
 
 
 def test_whatever_can_happen_is_tried() -> None:

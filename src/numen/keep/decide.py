@@ -14,7 +14,6 @@ from .definitions.definition import ALWAYS, NEVER
 from .life import (
     RESTING,
     Action,
-    AllToldToStop,
     Answered,
     BecameReady,
     EndAsked,
@@ -28,6 +27,7 @@ from .life import (
     MayStart,
     MayStop,
     Notified,
+    OthersTold,
     Release,
     ReloadAsked,
     RestartAsked,
@@ -111,7 +111,7 @@ def decide(definition: Definition, life: Life, event: Event, now: float, chance:
             return on_lost(life, now)
         case Resumed():
             return on_resumed(definition, life, now)
-        case MayStart() | Waits() | MayStop() | Withheld() | AllToldToStop():
+        case MayStart() | Waits() | MayStop() | Withheld() | OthersTold():
             return on_order(definition, life, event, now)
         case _:
             raise AssertionError(f"nobody has decided on {event}")
@@ -208,7 +208,7 @@ def on_end_asked(definition: Definition, life: Life, event: EndAsked, now: float
 
 
 def on_order(
-    definition: Definition, life: Life, event: MayStart | Waits | MayStop | Withheld | AllToldToStop, now: float
+    definition: Definition, life: Life, event: MayStart | Waits | MayStop | Withheld | OthersTold, now: float
 ) -> Step:
     """Do what the order among daemons lets follow (`order`); nothing where the life has gone on meanwhile."""
     is_up = life.state in (State.STARTING, State.RUNNING)
@@ -222,7 +222,7 @@ def on_order(
             return _stop(definition, life, life.held_back, now)
         case Withheld() if is_up:
             return _stop(definition, life, event.reason, now)
-        case AllToldToStop():
+        case OthersTold():
             return life.replace(ends_all=False), ()
         case _:
             return life, ()
@@ -304,7 +304,8 @@ def on_exited(life: Life, event: Exited, now: float) -> Step:
     ended = life.replace(ended_at=now, ending=Ending(status=event.status))
     match life.state:
         case State.STARTING | State.RUNNING:
-            return ended.replace(state=State.STOPPING, deadline=None, reason=life.held_back), (LookForFamily(),)
+            stopping = ended.replace(state=State.STOPPING, deadline=None, reason=life.held_back, held_back="")
+            return stopping, (LookForFamily(),)
         case State.STOPPING:
             return ended, (LookForFamily(),)
         case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.WAITING | State.SCHEDULED:

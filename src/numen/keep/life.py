@@ -317,7 +317,7 @@ class Withheld(Event):
     reason: str
 
 
-class AllToldToStop(Event):
+class OthersTold(Event):
     """It is vital and has ended, and the others of its source have been told to stop."""
 
 

@@ -346,7 +346,7 @@ class Supervisor:
         """A vital daemon has ended: all that end with it are stopped."""
         for name in self._order.ended_with(vital.name):
             self._step(self.daemons[name], lives.StopAsked(by=f"the end of {vital.name}, which is vital"))
-        self._step(vital, lives.AllToldToStop())
+        self._step(vital, lives.OthersTold())
 
     def _carry_out(self) -> None:
         while True:
