@@ -30,7 +30,7 @@ TABLE = Table(
   numen status --quiet web || numen start web
 
 exit statuses, of several daemons the worst, in this order: 4 no such daemon, 1 it should run and does not (backoff,
-failed), or its file is unusable, 3 it does not run, or not yet, 0 it runs. Also 2 bad option; 1, 4 where the
+waiting, failed), or its file is unusable, 3 it does not run, or not yet, 0 it runs. Also 2 bad option; 1, 4 where the
 supervisor cannot be asked""",
     options=(
         Option(flags=("--watch", "-w"), help="go on, and show every change"),
