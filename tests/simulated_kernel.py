@@ -588,6 +588,9 @@ class SimulatedKernel:
             if first is None or world.now < first + patience - world.away - 0.001:
                 raise Violation("no stop is cut short", f"{process} is killed {patience} s too early or unasked")
 
+    def kill_group(self, invocation: str) -> None:
+        self.world.fail_now_and_then()
+
     def families(self, marks: Sequence[Marks]) -> list[tuple[ProcessId, ...]]:
         self.world.fail_now_and_then()
         return [tuple(self._members(one)) for one in marks]

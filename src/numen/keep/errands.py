@@ -6,6 +6,7 @@ goes back by `step` and `take` to the supervisor, which may queue more.
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 
 from . import life as lives
@@ -165,6 +166,9 @@ class Errands:
         targets = [life.process] if life.process is not None and life.has_main else []
         if isinstance(action, lives.SignalFamily):
             targets += life.members
+            if action.number == signal.SIGKILL:
+                with self._trouble.tolerance("kill a control group"):
+                    self._kernel.kill_group(life.invocation)
         for process in targets:
             with self._trouble.tolerance(f"send a signal to pid {process.pid}"):
                 self._kernel.send_signal(process, action.number)

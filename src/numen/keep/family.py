@@ -2,8 +2,8 @@
 
 A process belongs to the daemon that its environment names (NUMEN_INVOCATION); else to that of its parent, or of its
 session's leader; else to the one whose FIFO it holds. Where none of it holds it is a stranger, and left alone: one that
-forked twice, called setsid(2), emptied its environment and closed its output can be told for a daemon's by a cgroup
-only.
+forked twice, called setsid(2), emptied its environment and closed its output can be told for a daemon's by a control
+group only (`cgroups`): all that is in the group of a run belongs to it.
 
 To ask about one daemon of a thousand costs one reading of the names in /proc: what was seen before is known by the
 inode of its directory there, which is another one when the pid is used again, and only what is new is looked at.
@@ -66,14 +66,16 @@ class Families:
         own: Collection[int],
         mains: Mapping[int, tuple[int, str]] = {},
         fifos: Mapping[tuple[int, int], str] = {},
+        groups: Mapping[str, Collection[ProcessId]] = {},
         thorough: bool = False,
     ) -> list[tuple[ProcessId, ...]]:
         """For each the living processes of its family, the main one not among them.
 
         `own` are the pids of the supervisor, the keeper and the fork helpers, to which the daemons' orphans come.
         `mains` are the main processes of the other daemons by pid: start time and invocation. `fifos` are the
-        invocations by device and inode of their FIFOs. `thorough` asks strangers for the FIFO they hold even where they
-        are no orphans of these; it is implied for a daemon that is itself no child of theirs.
+        invocations by device and inode of their FIFOs, `groups` what is in the control groups of runs that have one.
+        `thorough` asks strangers for the FIFO they hold even where they are no orphans of these; it is implied for a
+        daemon that is itself no child of theirs.
         """
         mains = {**mains, **{one.process.pid: (one.process.start_time, one.invocation) for one in marks if one.process}}
         asked = {one.invocation for one in marks}
@@ -82,7 +84,7 @@ class Families:
         if thorough or not self._far.isdisjoint(asked):
             strangers = {pid: known.inode for pid, known in self._known.items() if known.owner == STRANGER}
             self._sort(strangers, mains, own, fifos, thorough=True)
-        return [self._family(one, mains, own) for one in marks]
+        return [self._family(one, mains, own, groups.get(one.invocation, ())) for one in marks]
 
     def forget(self, invocation: str) -> None:
         """Nobody of this one lives: nobody will ask about it again."""
@@ -119,10 +121,10 @@ class Families:
         return None if known is None else known.owner
 
     def _family(
-        self, marks: Marks, mains: Mapping[int, tuple[int, str]], own: Collection[int]
+        self, marks: Marks, mains: Mapping[int, tuple[int, str]], own: Collection[int], group: Collection[ProcessId]
     ) -> tuple[ProcessId, ...]:
         found = []
-        for pid in sorted({*self._members.get(marks.invocation, ()), *(one.pid for one in marks.members)}):
+        for pid in sorted({*self._members.get(marks.invocation, ()), *(one.pid for one in (*marks.members, *group))}):
             if pid in own or ((known := self._known.get(pid)) and self._is_main(pid, known, marks, mains)):
                 continue
             stat = proc.stat(pid)
@@ -131,7 +133,7 @@ class Families:
             process = ProcessId(pid=pid, start_time=stat.start_time)
             is_member = self.owner(pid) == marks.invocation or process in marks.members
             # Since it was seen it may have become a daemon of another supervisor, one that runs in this family.
-            if is_member and invocation_of(pid) in (None, marks.invocation):
+            if process in group or (is_member and invocation_of(pid) in (None, marks.invocation)):
                 found.append(process)
         return tuple(found)
 

@@ -24,7 +24,7 @@ from signal import alarm
 
 from ..become import descriptors, identity, limits, signals, surroundings
 from ..errors import DaemonError, from_os_error
-from ..kernel import calls, proc, spawn
+from ..kernel import calls, cgroups, proc, spawn
 from ..kernel import signals as signal
 from .helper import frame, take_messages
 from .spawning import with_files
@@ -180,6 +180,7 @@ class _Child:
 
     def _follow(self, account: Account | None) -> None:
         order = self._order
+        _join(order["cgroup"])
         os.setsid()
         signals.reset(for_exec=False)
         surroundings.set_umask(order["umask"])
@@ -241,6 +242,14 @@ class _Child:
     def _fail(self, error: BaseException) -> None:
         words = str(error) if isinstance(error, DaemonError) else f"cannot start a process: {error!r}"
         self._tell({"failure": words})
+
+
+def _join(cgroup: str) -> None:
+    if cgroup:
+        try:
+            cgroups.join(cgroup)
+        except OSError as error:
+            raise from_os_error(error, f"join the control group {cgroup}") from error
 
 
 def _set_precedence(order: Message) -> None:

@@ -134,6 +134,7 @@ def _message(order: Order, wanted: Plan) -> dict[str, object]:
         "environment_files": wanted.environment_files,
         "secret_files": dict(wanted.secret_files),
         "directory": wanted.directory,
+        "cgroup": wanted.cgroup,
         "streams": streams,
         "umask": definition.umask,
         "user": definition.user,

@@ -192,6 +192,9 @@ class Kernel(Protocol):
     def send_signal(self, process: ProcessId, number: int) -> bool:
         """Send a signal; false where the process is gone."""
 
+    def kill_group(self, invocation: str) -> None:
+        """Kill at once all that is in the control group of a run, which most have not."""
+
     def families(self, marks: Sequence[Marks]) -> list[tuple[ProcessId, ...]]:
         """For each the living processes of its family, the main one not among them."""
 

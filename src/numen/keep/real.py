@@ -19,7 +19,7 @@ from ..kernel.files import write_beside
 from ..kernel.process import Process
 from ..kernel.timerfd import set_timer, wall_timer, was_clock_set
 from ..settings import places
-from . import spawning
+from . import cgroups, spawning
 from .deaths import Deaths
 from .family import Families, find
 from .journal import Journal, boot
@@ -62,6 +62,7 @@ class RealKernel:
         self._wiring = Wiring(home, keeper, mover, self._sources)
         self._deaths = Deaths(keeper)
         self._keeper_pid = os.getppid()
+        self._groups = cgroups.Groups(cgroups.house_name(home.journal), self._keeper_pid)
         self._open_files = spawning.prepare_limits()
         self._own_variables = _account_variables()
         self._journal = Journal(home.journal)
@@ -171,9 +172,11 @@ class RealKernel:
         name, definition, invocation = order.name, order.definition, order.invocation
         try:
             streams = self._wiring.open(name, definition, invocation)
+            # Those of its former runs, all of which are over.
+            self._groups.tidy(name)
             if spawning.needs_helper(definition):
                 # What it says is heard when the helper has told of it, which it can be quicker than.
-                return self._order(order, streams)
+                return self._order(order, streams, self._groups.make(name, definition, invocation))
             self._wiring.hear_readiness(name)
             wanted = spawning.plan(order, streams, self._own_variables)
             outcome = spawning.spawn_at_once(wanted, self._open_files)
@@ -198,6 +201,7 @@ class RealKernel:
     def adopt(self, name: str, definition: Definition, invocation: str, process: ProcessId | None) -> None:
         """Hold what an earlier supervisor held."""
         self._wiring.take_back_output(name, definition, process)
+        self._groups.adopt(name, definition, invocation)
         found = None if process is None else proc.stat(process.pid)
         is_far = found is None or found.parent not in (os.getpid(), self._keeper_pid)
         if is_far:
@@ -234,7 +238,13 @@ class RealKernel:
         helpers = frozenset() if self._helper is None else self._helper.pids
         own = {os.getpid(), self._keeper_pid, *helpers}
         is_far = not self._far.isdisjoint(one.invocation for one in marks)
-        return self._families.look(marks, own=own, mains=self._mains, fifos=self._wiring.fifos, thorough=is_far)
+        groups = {one.invocation: found for one in marks if (found := self._groups.processes(one.invocation))}
+        fifos = self._wiring.fifos
+        return self._families.look(marks, own=own, mains=self._mains, fifos=fifos, groups=groups, thorough=is_far)
+
+    def kill_group(self, invocation: str) -> None:
+        """Kill all that is in it."""
+        self._groups.kill(invocation)
 
     def reap(self, process: ProcessId) -> None:
         """Let it be forgotten."""
@@ -247,6 +257,7 @@ class RealKernel:
     def release(self, name: str, definition: Definition | None) -> None:
         """Close what is held open for it."""
         self._wiring.release(name, definition)
+        self._groups.tidy(name)
 
     def change_logs(self, name: str, definition: Definition) -> None:
         """Tell the thread that moves them."""
@@ -285,14 +296,14 @@ class RealKernel:
 
     # The fork helper.
 
-    def _order(self, order: Order, streams: spawning.Streams) -> NotSpawned | None:
+    def _order(self, order: Order, streams: spawning.Streams, cgroup: str) -> NotSpawned | None:
         if self._helper is None:
             from .forker_client import ForkerClient
 
             self._helper = ForkerClient(open_files=self._open_files, lock=self._lock)
             self._sources.listen(self._helper.fileno(), (HELPER, ""))
         own = self._own_variables if order.definition.user is None else {}
-        outcome = self._helper.spawn(order, spawning.plan(order, streams, own))
+        outcome = self._helper.spawn(order, spawning.plan(order, streams, own, cgroup))
         self._deaths.are_strangers_kept = self._helper.pending
         return outcome
 

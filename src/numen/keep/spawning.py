@@ -56,9 +56,11 @@ class Plan(Record):
     """The same, a variable a file."""
     actions: tuple[Open | Duplicate, ...]
     directory: str
+    cgroup: str = ""
+    """The directory of the control group that it joins; empty for that of who spawns it."""
 
 
-def plan(order: Order, streams: Streams, own: Mapping[str, str] | None = None) -> Plan:
+def plan(order: Order, streams: Streams, own: Mapping[str, str] | None = None, cgroup: str = "") -> Plan:
     """What a daemon is given. `own` are HOME and the like of the user that it runs as, where no other is named."""
     definition = order.definition
     return Plan(
@@ -69,6 +71,7 @@ def plan(order: Order, streams: Streams, own: Mapping[str, str] | None = None) -
         secret_files=definition.secret_files,
         actions=_actions(definition, streams),
         directory=definition.directory,
+        cgroup=cgroup,
     )
 
 
@@ -135,6 +138,9 @@ def needs_helper(definition: Definition) -> bool:
         definition.oom_score,
         definition.affinity,
         definition.capabilities,
+        definition.cgroup_memory,
+        definition.cgroup_cpu,
+        definition.cgroup_tasks,
     )
     return (
         any(one is not None for one in asked)

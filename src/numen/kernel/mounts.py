@@ -21,6 +21,8 @@ class Mount(Record):
     device: str
     """MAJOR:MINOR."""
     source: str
+    root: str = "/"
+    """What of that file system is mounted."""
 
 
 def parse_mountinfo(text: bytes) -> list[Mount]:
@@ -37,6 +39,7 @@ def parse_mountinfo(text: bytes) -> list[Mount]:
                     kind=right[0].decode(errors="replace"),
                     device=left[2].decode(errors="replace"),
                     source=_unescape(right[1]),
+                    root=_unescape(left[3]),
                 )
             )
     return mounts

@@ -16,6 +16,7 @@ from ...errors import NoPermission, Unusable, from_os_error
 from ...kernel import proc
 from ...kernel.spawn import failure
 from ...settings.limits import format_limit_value, limit_number
+from .. import cgroups
 from ..spawning import with_files
 
 TYPE_CHECKING = False
@@ -32,6 +33,7 @@ def check_fit(definition: Definition) -> None:
     with_files({}, definition.environment_files, definition.secret_files)
     for name, (_soft, hard) in definition.limits.items():
         _check_limit(name, hard)
+    cgroups.check(definition, cgroups.base(), os.getppid())
     if definition.affinity is not None:
         _check_affinity(definition.affinity)
     if definition.nice is not None:
