@@ -62,6 +62,7 @@ EVENTS: tuple[Event, ...] = (
     lives.FamilySeen(members=()),
     lives.FamilySeen(members=(MEMBER,)),
     lives.TimeCame(),
+    lives.Adjusted(before=DEFINITIONS[0].replace(ready_timeout=3.0)),
     lives.Lost(),
     lives.Resumed(),
     lives.MayStart(),

@@ -349,6 +349,15 @@ class World:
         self.run(process)
         return Spawned(name=order.name, invocation=order.invocation, process=process.id)
 
+    def adjust(self, name: str, definition: Definition) -> None:
+        """What takes hold at once of a definition does, also of what is being spawned."""
+        for process in self.living(name):
+            self.definitions[process.invocation] = definition
+        self.late_orders = [
+            (time, order.replace(definition=definition) if order.name == name else order)
+            for time, order in self.late_orders
+        ]
+
     def order_late(self, order: Order, after: float) -> None:
         self.late_orders.append((self.now + after, order))
         self.at(self.now + after, self._fulfil_late_orders)
@@ -553,6 +562,8 @@ class SimulatedKernel:
         return found is not None and found.is_alive
 
     def adopt(self, name: str, definition: Definition, invocation: str, process: ProcessId | None) -> None:
+        # What was changed while there was no supervisor, or was taken up just before one was killed.
+        self.world.adjust(name, definition)
         self.world.fail_now_and_then()
         self._heard.add(name)
         if process is not None:
@@ -663,7 +674,8 @@ class SimulatedKernel:
         world.answers = [one for one in world.answers if one.name != name or (kinds and one.kind not in kinds)]
 
     def change_logs(self, name: str, definition: Definition) -> None:
-        pass
+        self.world.adjust(name, definition)
+        self.world.fail_now_and_then()
 
     def release(self, name: str, definition: Definition | None) -> None:
         self.world.fail_now_and_then()

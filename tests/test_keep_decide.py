@@ -24,6 +24,7 @@ from numen.keep.decide import (
 from numen.keep.definitions.definition import ALWAYS, NEVER, ON_FAILURE, Definition
 from numen.keep.kept import is_being_spawned
 from numen.keep.life import (
+    Adjusted,
     BecameReady,
     EndAsked,
     Ending,
@@ -399,6 +400,7 @@ TABLE: dict[type[lives.Event], tuple[set[State], ...]] = {
     Notified:      ({S},    {G},              {R},    {P},                     {B},    {W},    {E},    {F}),
     Exited:        ({S},    {G, P},           {R, P}, {P},                     {B},    {W},    {E},    {F}),
     FamilySeen:    ({S},    {G},              {R},    {S, G, P, B, W, E, F},   {B},    {W},    {E},    {F}),
+    Adjusted:      ({S},    {G},              {R},    {P},                     {B},    {W},    {E},    {F}),
     TimeCame:      (NO,     {R, P},           NO,     {P},                     {G, W}, NO,     NO,     NO),
     Lost:          (NO,     {P},              NO,     {P},                     NO,     NO,     NO,     NO),
     Resumed:       (NO,     {G},              {R},    {P},                     {B},    {W},    NO,     NO),
@@ -479,7 +481,7 @@ def test_no_event_in_any_state_brings_a_life_that_must_not_be() -> None:
         lives.ReloadAsked,
         lives.SignalAsked,
     )
-    quiet += (lives.ShutdownAsked, lives.BecameReady, lives.Notified, OthersTold)
+    quiet += (lives.ShutdownAsked, lives.BecameReady, lives.Notified, lives.Adjusted, OthersTold)
     found = {
         (breach, type(one.event).__name__)
         for one in transitions()

@@ -214,15 +214,18 @@ def test_a_definition_that_could_not_be_written_down_is_written_before_the_daemo
     assert len(one.world.living("new")) == 1
 
 
-def test_a_run_is_judged_by_the_definition_with_which_it_was_spawned(house: Callable[..., House]) -> None:
+def test_a_run_takes_up_at_once_what_needs_no_restart_and_all_else_with_its_next_run(
+    house: Callable[..., House],
+) -> None:
     one = house(web=Program(term_after=None))
     one.let_pass(1)
-    slow = one.files["web"].stop
+    before = one.files["web"].ready
     one.files["web"] = Definition(command=("/bin/it",), stop=((9, 1.0),), ready="fd:3")
     one.supervisor.define("web", one.files["web"])
     one.crash()
 
-    assert one.supervisor.daemons["web"].in_use.stop == slow
+    assert one.supervisor.daemons["web"].in_use.ready == before != "fd:3"
+    assert one.supervisor.daemons["web"].in_use.stop == ((9, 1.0),)
     one.ask("restart", "web")
     one.let_pass(15)
     assert one.supervisor.daemons["web"].in_use.ready == "fd:3"

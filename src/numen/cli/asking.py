@@ -57,6 +57,7 @@ KINDS = {
     "BadValue": errors.BadOption,
     "Ending": Ending,
     "NoSuchDaemon": errors.Unusable,
+    "NameTaken": AlreadyDefined,
     "NotHandled": NotHandled,
     "NotReadyInTime": errors.NotReadyInTime,
     "NotRunning": errors.NotRunning,

@@ -35,6 +35,8 @@ COMMANDS = {
     "shutdown": "end the supervisor, with the daemons or without",
     "check": "tell every mistake in definitions, with its place",
     "up": "run the daemons of a file in the foreground",
+    "apply": "let a file's daemons be as it has them; touch nothing else",
+    "down": "end all daemons of a file, and keep them no longer",
     "completion": "print what lets a shell complete the words of numen",
 }
 """Each is the module of that name in this package, with a function run(arguments)."""

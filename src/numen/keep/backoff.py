@@ -60,6 +60,11 @@ def wait(definition: Definition, life: Life, chance: float) -> float:
     return max(grown, definition.give_up_every) if life.is_slow else grown
 
 
+def longest(definition: Definition, life: Life) -> float:
+    """Seconds that the wait for the next try can be at most."""
+    return max(definition.backoff_longest, definition.give_up_every) if life.is_slow else definition.backoff_longest
+
+
 def counted(definition: Definition, life: Life, now: float) -> Life:
     """The life with one restart more."""
     kept = definition.give_up_restarts

@@ -14,6 +14,7 @@ from .definitions.definition import ALWAYS, NEVER
 from .life import (
     RESTING,
     Action,
+    Adjusted,
     Answered,
     BecameReady,
     EndAsked,
@@ -107,6 +108,8 @@ def decide(definition: Definition, life: Life, event: Event, now: float, chance:
             return life, ()
         case TimeCame():
             return on_time_came(definition, life, now)
+        case Adjusted():
+            return on_adjusted(definition, life, event, now)
         case Lost():
             return on_lost(life, now)
         case Resumed():
@@ -348,6 +351,30 @@ def on_time_came(definition: Definition, life: Life, now: float) -> Step:
             return life.replace(deadline=None), ()
         case _:
             assert_never(life.state)
+
+
+def on_adjusted(definition: Definition, life: Life, event: Adjusted, now: float) -> Step:
+    """Let what is waited for come when it would by the definition as it is now; more time that was given stays."""
+    if life.deadline is None:
+        return life, ()
+    match life.state:
+        case State.STARTING:
+            later = 0.0 if definition.ready == "exec" else definition.ready_timeout - event.before.ready_timeout
+        case State.BACKOFF:
+            later = min(0.0, now + backoff.longest(definition, life) - life.deadline)
+        case (
+            State.STOPPED
+            | State.EXITED
+            | State.FAILED
+            | State.WAITING
+            | State.SCHEDULED
+            | State.RUNNING
+            | State.STOPPING
+        ):
+            later = 0.0
+        case _:
+            assert_never(life.state)
+    return life.replace(deadline=life.deadline + later), ()
 
 
 def on_lost(life: Life, now: float) -> Step:

@@ -41,6 +41,33 @@ class Disk:
         """Have the task done by a thread, in this name's order; `then` gets its result, or what it raised."""
         self.after(name, lambda: self._begin(name, task, then))
 
+    def hold(self, names: Iterable[str], do: Callable[[Callable[[], None]], None]) -> None:
+        """Do it when all that was asked for these names before is done; nothing more is, until what it gets is called.
+
+        Who holds several must not do so while another does: each could wait for the other.
+        """
+        held = list(dict.fromkeys(names))
+        waiting = set(held)
+
+        def take(name: str) -> None:
+            self._queues[name] = self._queues.get(name) or deque()
+            waiting.discard(name)
+            if not waiting:
+                do(release)
+
+        def release() -> None:
+            for name in held:
+                self._end(name, lambda _result: None, None)
+
+        for name in held:
+            self.after(name, partial(take, name))
+        if not held:
+            do(release)
+
+    def run(self, task: Callable[[], None], then: Callable[[Exception | None], None]) -> None:
+        """Have the task done by a thread, in no name's order; `then` gets what it raised."""
+        self._run(task, lambda result: _do(partial(then, result)))
+
     def work_for_all(
         self,
         names: Iterable[str],

@@ -5,8 +5,9 @@ Nothing is decided or written here. The supervisor's parts, and the reports for 
 
 from __future__ import annotations
 
+from .definitions.keys import KEYS
 from .kernel import Marks
-from .life import BETWEEN_RUNS, RESTING, Life
+from .life import BETWEEN_RUNS, RESTING, Life, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,10 +44,25 @@ class Daemon:
         self.life = life
 
     def define(self, definition: Definition) -> None:
-        """Let this be wanted, from the next run on."""
+        """Let this be wanted: from the next run on, and what needs no restart at once."""
         self.definition = definition
         if not has_run(self.life):
             self.in_use = definition
+        elif self.life.state is State.STOPPING:
+            # A stop goes on as it has begun.
+            self.in_use = adjusted(self.in_use, definition.replace(stop=self.in_use.stop))
+        else:
+            self.in_use = adjusted(self.in_use, definition)
+
+
+AT_ONCE = tuple(key.field for key in KEYS if key.live and not key.name.startswith("schedule."))
+"""What takes hold without a restart. A schedule does too, but is always read in the definition."""
+
+
+def adjusted(in_use: Definition, wanted: Definition) -> Definition:
+    """The definition of a run, with what takes hold without a restart as it is wanted now."""
+    live = {field: value for field in AT_ONCE if (value := getattr(wanted, field)) != getattr(in_use, field)}
+    return in_use.replace(**live) if live else in_use
 
 
 def has_run(life: Life) -> bool:

@@ -268,6 +268,13 @@ class TimeCame(Event):
     """The deadline of the life has passed."""
 
 
+class Adjusted(Event):
+    """What takes hold at once of another definition does so now: its deadlines are reckoned anew."""
+
+    before: Definition
+    """By which it was judged until now."""
+
+
 class Lost(Event):
     """A new supervisor finds an intention to spawn, and no process that came of it."""
 

@@ -21,7 +21,7 @@ from ..settings.places import ENDING
 from . import house, private
 from .control import server as control
 from .control.service import Service
-from .definitions import files
+from .definitions import files, replacing
 from .disk import Disk
 from .life import State
 from .logs.mover import Mover
@@ -138,10 +138,12 @@ class Loop:
         return self.home.last_lines(name)
 
     def _recover(self) -> None:
+        removed = replacing.finish(self.home.definitions)
         found = files.read_all(self.home.definitions)
         for mistake in found.mistakes.values():
             self.log.tell(f"{mistake}")
         self.supervisor.recover(found.definitions, [entry.removesuffix(ENDING) for entry in found.mistakes])
+        self.service.applying.finish_removing(removed)
         # What is there now stays: it need not be looked through again and again.
         gc.collect()
         gc.freeze()

@@ -109,8 +109,6 @@ class Recovery:
                 self._errands.release(daemon.name)
             else:
                 self._errands.adopt(daemon)
-                if daemon.in_use != daemon.definition:
-                    self._kernel.change_logs(daemon.name, daemon.definition)
 
     def _begin(self, daemon: Daemon) -> None:
         """Start what is wanted and does not run."""

@@ -12,7 +12,7 @@ from . import life as lives
 from .deadlines import Deadlines, by_wall
 from .decide import decide
 from .errands import Errands
-from .kept import Daemon
+from .kept import Daemon, has_run
 from .kernel import ClockSet, Ended, Message, NotSpawned, Ready, Spawned
 from .ledger import Ledger
 from .life import RESTING, ProcessId, State
@@ -71,13 +71,13 @@ class Supervisor:
             self._ledger.add(name)
         elif daemon.is_defined and daemon.definition == definition:
             return
-        before = daemon.definition
+        before, in_use = daemon.definition, daemon.in_use
         daemon.define(definition)
         self._ledger.write_definition(daemon)
-        if before != definition:
-            self.kernel.change_logs(name, definition)
         self._order.ties.know(name)
         self._unsettle(name)
+        if daemon.in_use != in_use:
+            self._adjust(daemon, in_use)
         if before.is_task or definition.is_task:
             self._step(daemon, lives.Redefined(before=before))
 
@@ -177,6 +177,13 @@ class Supervisor:
         return min(due, default=None)
 
     # How it is done.
+
+    def _adjust(self, daemon: Daemon, before: Definition) -> None:
+        """What takes hold at once of another definition does."""
+        if has_run(daemon.life):
+            with self._trouble.tolerance(f"keep the log of {daemon.name} in another way"):
+                self.kernel.change_logs(daemon.name, daemon.in_use)
+        self._step(daemon, lives.Adjusted(before=before))
 
     def _ask(self, name: str, kind: Kind, event: lives.Event, answered: Answered) -> None:
         daemon = self.daemons[name]

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-LARGEST_REQUEST = 1 << 20
+LARGEST_REQUEST = 16 << 20
 """Bytes that a request may have, its NUL not counted."""
 
 LARGEST_REPLY = 64 << 20

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 class Gathering:
     """One call, and the daemons that it still waits for."""
 
-    def __init__(self, call: Call, names: Iterable[str], tell: Tell) -> None:
-        """`tell` makes of a name and an outcome what the interface says of it, now or later."""
-        self._call, self._tell = call, tell
+    def __init__(self, call: Call, names: Iterable[str], tell: Tell, also: dict[str, Any] | None = None) -> None:
+        """`tell` makes of a name and an outcome what the interface says of it, now or later.
+
+        `also` is in the last reply too.
+        """
+        self._call, self._tell, self._also = call, tell, also or {}
         self._open = set(names)
         self._outcomes: list[dict[str, Any]] = []
         if not self._open:
-            call.reply({"outcomes": []})
+            call.reply({"outcomes": [], **self._also})
 
     def answer(self, name: str) -> Callable[[Outcome], None]:
         """What takes the outcome for one daemon."""
@@ -35,4 +38,4 @@ class Gathering:
             self._call.reply({"outcomes": self._outcomes}, continues=True)
             self._outcomes = []
         elif not self._open:
-            self._call.reply({"outcomes": self._outcomes})
+            self._call.reply({"outcomes": self._outcomes, **self._also})

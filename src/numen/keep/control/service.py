@@ -21,6 +21,7 @@ from ..definitions.tables import from_table, to_table
 from ..life import State
 from ..notices import Change, Notice
 from ..requests import Kind, Outcome
+from .applying import Applying
 from .gathering import Gathering
 from .handling import refusal
 from .watchers import Watchers
@@ -67,6 +68,7 @@ class Service:
         self._last_lines, self._turn = last_lines, turn
         self._definitions = files.Directory(home.definitions)
         self.watchers = Watchers(supervisor)
+        self.applying = Applying(supervisor, self._definitions, disk, self._tell, self.watchers.changed, turn)
         self.on_shutdown: Callable[[bool], None] = lambda _leave: None
         self.is_ending = False
         self.since = supervisor.kernel.wall()
@@ -136,6 +138,12 @@ class Service:
                 self._turn()
 
         self._disk.work(name, write, start)
+
+    def on_Apply(
+        self, call: Call, source: str, definitions: dict[str, dict[str, Any]], dry_run: bool | None = None
+    ) -> None:
+        """Let these be all the daemons of a source."""
+        self.applying.apply(call, source, definitions, dry_run=bool(dry_run))
 
     def on_Reload(self, call: Call, names: list[str]) -> None:
         """Send the signal to reload."""

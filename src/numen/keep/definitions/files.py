@@ -97,12 +97,12 @@ class Directory:
     """The definitions in a directory; each is read again only when its file has changed."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = path
         self._read: dict[str, tuple[tuple[int, ...], Definition]] = {}
 
     def read(self, name: str) -> Definition | DaemonError:
         """The definition of a daemon, or why there is none."""
-        path = definition_path(self._path, name)
+        path = definition_path(self.path, name)
         # Before it is read: a file that changes in between is read once more the next time.
         state = _state(path)
         known = self._read.get(name)

@@ -106,7 +106,7 @@ class _Reading:
             found.append(Mistake(key="", message=str(error), path=()))
         values, wrong = read_values(table)
         merged = _merged(self._default_values, values)
-        self._orders[name] = _order(merged)
+        self._orders[name] = order_of(merged)
         found += [*_machines(table), *wrong]
         if isinstance(self._defaults, dict) and isinstance(table, dict):
             found += missing_keys({**self._defaults, **table})
@@ -139,7 +139,8 @@ class _Reading:
             self.mistakes.append(told)
 
 
-def _order(values: Mapping[str, Any]) -> Order:
+def order_of(values: Mapping[str, Any]) -> Order:
+    """What a daemon says of others, from the values of its definition by their fields."""
     on_failure = values.get("on_failure")
     return Order(
         after=values.get("after", ()),

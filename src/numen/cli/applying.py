@@ -1,0 +1,92 @@
+"""Applying a set, for the commands that do: its difference in words, and what comes of each daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from ..become.tail import printable
+from . import asking
+from .main import say
+from .outcomes import tell_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
+
+    from ..keep.definitions.definition import Definition
+
+MOST_VALUE = 60
+"""Characters of a value that are shown."""
+
+
+def source_of(words: list[str], command: str) -> str:
+    """The file that is meant, by its full path. Raises BadOption."""
+    from ..errors import BadOption
+    from ..keep.definitions.sets import FILE
+
+    if len(words) > 1:
+        raise BadOption(f"one file at a time: numen {command} numen.toml")
+    return os.path.abspath(words[0] if words else FILE)
+
+
+def apply(command: str, source: str, definitions: Mapping[str, Definition], values: dict[str, Any]) -> int:
+    """Let these be all the daemons of a source, and tell what comes of it; the exit status. Raises DaemonError."""
+    from ..keep.definitions.tables import to_table
+
+    tables = {name: to_table(one) for name, one in definitions.items()}
+    asked = {"source": source, "definitions": tables, "dry_run": bool(values.get("dry_run"))}
+    while True:
+        asking.start_supervisor()
+        try:
+            return tell_all(command, _told(_replies(asked), values), values)
+        except asking.Ending:
+            asking.wait_for_end()
+
+
+def _replies(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The replies, of as many supervisors as it takes: what one has done is no difference to the next."""
+    told: set[str] = set()
+    is_first = True
+    for reply in asking.follow("Apply", asked):
+        new = [one for one in reply["outcomes"] if one["name"] not in told]
+        told |= {one["name"] for one in new}
+        yield {"outcomes": new, "changes": reply.get("changes") if is_first else None}
+        is_first = False
+
+
+def _told(replies: Iterable[dict[str, Any]], values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for reply in replies:
+        changes = reply.get("changes")
+        if changes is not None and values.get("json"):
+            say(json.dumps({"changes": changes}))
+        elif changes is not None and not values.get("quiet"):
+            say("\n".join(lines(changes)))
+        yield reply
+
+
+def lines(changes: dict[str, Any]) -> Iterator[str]:
+    """A difference in words, a line for each daemon and each key."""
+    for name in changes["added"]:
+        yield f"+ {name}"
+    for one in changes["changed"]:
+        yield f"~ {one['name']}{' (is restarted)' if one['restarts'] else ''}"
+        for key in one["keys"]:
+            yield f"    {key['key']}: {_values(key)}"
+    for name in changes["removed"]:
+        yield f"- {name} (is stopped and removed)"
+    count = changes["unchanged"]
+    if count or not (changes["added"] or changes["changed"] or changes["removed"]):
+        yield f"{count} unchanged"
+
+
+def _values(key: dict[str, Any]) -> str:
+    if key.get("old") is None and key.get("new") is None:
+        return "changed (not shown: it may hold secrets)"
+    return f"{_clipped(key.get('old'))} → {_clipped(key.get('new'))}"
+
+
+def _clipped(value: str | None) -> str:
+    shown = printable(value or "none")
+    return shown if len(shown) <= MOST_VALUE else f"{shown[: MOST_VALUE - 1]}…"

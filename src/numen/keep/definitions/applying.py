@@ -1,0 +1,122 @@
+"""Applying a set, as data: what is there of its source, what it wants, and what follows; nothing is done here.
+
+`control.applying` carries it out.
+"""
+
+from __future__ import annotations
+
+import json
+
+from ...errors import DaemonError
+from ...record import Record
+from . import references
+from .comparison import difference
+from .keys import BY_NAME
+from .sets import order_of
+from .tables import bad_definition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from .comparison import Change
+    from .definition import Definition
+    from .kinds import Kind
+
+SECRET = frozenset({"environment"})
+"""Keys whose values are not shown where a difference is."""
+
+
+class NameTaken(DaemonError):
+    """A daemon of that name comes from elsewhere."""
+
+
+class Standing(Record):
+    """A daemon that is there."""
+
+    definition: Definition
+    in_use: Definition
+    """That of the run; that which is wanted, where there is none."""
+    is_up: bool
+    """Whether it runs, or will by itself."""
+    ended: bool = False
+    """Whether it is wanted, and has ended by itself, for good or as it should."""
+
+
+class Plan(Record):
+    """What follows."""
+
+    unchanged: tuple[str, ...]
+    added: tuple[str, ...]
+    changed: Mapping[str, Change]
+    removed: tuple[str, ...]
+    starts: tuple[str, ...]
+    restarts: tuple[str, ...]
+    """Those of the changed that run, or that have ended by themselves, and need a new run for it."""
+
+    def said(self, standing: Mapping[str, Standing], wanted: Mapping[str, Definition]) -> dict[str, Any]:
+        """The difference as the interface has it."""
+        return {
+            "added": list(self.added),
+            "changed": [
+                {
+                    "name": name,
+                    "restarts": name in self.restarts,
+                    "keys": [_key(key, standing[name].in_use, wanted[name]) for key in change.keys],
+                }
+                for name, change in self.changed.items()
+            ],
+            "removed": list(self.removed),
+            "unchanged": len(self.unchanged),
+        }
+
+
+def plan(source: str, standing: Mapping[str, Standing], wanted: Mapping[str, Definition]) -> Plan:
+    """What follows where these daemons are there, and a source wants those.
+
+    Raises NameTaken where one that is there comes from elsewhere, BadDefinition for references that lead nowhere.
+    """
+    _check(source, standing, wanted)
+    own = {name: one for name, one in standing.items() if one.definition.source == source}
+    changed = {}
+    for name, one in own.items():
+        if name not in wanted:
+            continue
+        # A restart that was left undone is done now.
+        change = difference(one.in_use if one.is_up else one.definition, wanted[name])
+        if change is not None:
+            changed[name] = change
+    return Plan(
+        unchanged=tuple(name for name in own if name in wanted and name not in changed),
+        added=tuple(name for name in wanted if name not in own),
+        changed=changed,
+        removed=tuple(name for name in own if name not in wanted),
+        starts=tuple(name for name, one in wanted.items() if name not in own and one.start),
+        restarts=tuple(
+            name for name, one in changed.items() if one.needs_restart and (own[name].is_up or own[name].ended)
+        ),
+    )
+
+
+def _check(source: str, standing: Mapping[str, Standing], wanted: Mapping[str, Definition]) -> None:
+    for name in wanted:
+        if name in standing and (other := standing[name].definition.source) != source:
+            whose = f"comes from {other}" if other else "was defined by numen start, or in a file of its own"
+            raise NameTaken(f"nothing is changed: there is a daemon {name} already, which {whose}")
+    orders = {name: order_of(one.__dict__) for name, one in wanted.items()}
+    if wrong := references.check(orders):
+        told = [(f"daemon.{one.name}.{'.'.join(map(str, one.place))}", one.message) for one in wrong]
+        raise bad_definition(told, source)
+
+
+def _key(name: str, old: Definition, new: Definition) -> dict[str, Any]:
+    key = BY_NAME[name]
+    if name in SECRET:
+        return {"key": name}
+    before, after = (_written(key.kind, getattr(one, key.field)) for one in (old, new))
+    return {"key": name, "old": before, "new": after}
+
+
+def _written(kind: Kind, value: Any) -> str:
+    return "" if value is None else json.dumps(kind.form(value), ensure_ascii=False)

@@ -1,0 +1,220 @@
+"""A set of daemons applied: what follows from a difference, all or nothing on disk, and what runs at the end."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keeping import numen, pid_of, states
+from numen.errors import BadDefinition
+from numen.keep.definitions import files, replacing
+from numen.keep.definitions.applying import NameTaken, Standing, plan
+from numen.keep.definitions.definition import Definition
+from numen.keep.definitions.references import Reference
+from numen.settings import places
+from processes import run_numen
+
+SOURCE = "/srv/numen.toml"
+WEB = Definition(command=("/bin/web",), source=SOURCE)
+
+
+def standing(definition: Definition, in_use: Definition | None = None, *, is_up: bool = True) -> Standing:
+    return Standing(definition=definition, in_use=in_use or definition, is_up=is_up)
+
+
+# What follows
+
+
+def test_only_what_needs_a_new_run_gets_one() -> None:
+    there = {
+        "same": standing(WEB),
+        "live": standing(WEB),
+        "other": standing(WEB),
+        "stopped": standing(WEB, is_up=False),
+        "gone": standing(WEB),
+        "undone": standing(WEB, WEB.replace(command=("/bin/old",))),
+        "stranger": standing(WEB.replace(source=None)),
+    }
+    wanted = {
+        "same": WEB,
+        "live": WEB.replace(log_size=1),
+        "other": WEB.replace(umask=0),
+        "stopped": WEB.replace(umask=0),
+        "undone": WEB,
+        "new": WEB,
+        "resting": WEB.replace(start=False),
+    }
+
+    found = plan(SOURCE, there, wanted)
+
+    assert (found.unchanged, found.removed, found.added) == (("same",), ("gone",), ("new", "resting"))
+    assert set(found.changed) == {"live", "other", "stopped", "undone"}
+    assert (found.starts, found.restarts) == (("new",), ("other", "undone"))
+
+
+@pytest.mark.parametrize(("source", "words"), [(None, "numen start"), ("/other.toml", "/other.toml")])
+def test_a_name_of_another_source_is_refused_naming_it(source: str | None, words: str) -> None:
+    with pytest.raises(NameTaken, match=words):
+        plan(SOURCE, {"web": standing(WEB.replace(source=source))}, {"web": WEB})
+
+
+def test_a_reference_that_leads_nowhere_is_refused() -> None:
+    with pytest.raises(BadDefinition):
+        plan(SOURCE, {}, {"web": WEB.replace(after=(Reference(name="db"),))})
+
+
+def test_values_of_the_environment_are_not_shown() -> None:
+    new = WEB.replace(environment={"TOKEN": "hush"}, umask=0)
+    there, wanted = {"web": standing(WEB)}, {"web": new}
+    said = plan(SOURCE, there, wanted).said(there, wanted)
+
+    assert "hush" not in repr(said)
+    ((change),) = said["changed"]
+    assert [one["key"] for one in change["keys"]] == ["umask", "environment"]
+
+
+DEFINITIONS = st.builds(
+    Definition,
+    command=st.sampled_from([("/bin/a",), ("/bin/b",)]),
+    umask=st.sampled_from([0, 0o22]),
+    log_size=st.sampled_from([1000, 2000]),
+    source=st.just(SOURCE),
+)
+SETS = st.dictionaries(st.sampled_from("abcd"), DEFINITIONS, max_size=4)
+
+
+@given(SETS, SETS)
+def test_from_one_set_to_another_is_the_same_as_to_begin_with_that(before: Any, after: Any) -> None:
+    found = plan(SOURCE, {name: standing(one) for name, one in before.items()}, after)
+
+    definitions = {name: one for name, one in before.items() if name not in found.removed}
+    definitions |= {name: after[name] for name in (*found.added, *found.changed)}
+    assert definitions == after
+    run_before = {*before}.difference(found.removed)
+    assert run_before | {*found.starts} == set(plan(SOURCE, {}, after).starts)
+    # Whoever runs on has only what a run takes up at once to be changed.
+    for name in run_before.difference(found.restarts):
+        assert (before[name].command, before[name].umask) == (after[name].command, after[name].umask)
+
+
+# All or none on disk
+
+
+class Killed(BaseException):
+    """What a test kills with."""
+
+
+def killed_at(number: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Let the n-th call that changes files be the last; how many have been made."""
+    made = 0
+
+    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def do(*arguments: Any, **options: Any) -> Any:
+            nonlocal made
+            made += 1
+            if made >= number:
+                raise Killed
+            return call(*arguments, **options)
+
+        return do
+
+    for name in ("open", "mkdir", "rename", "replace", "rmdir", "unlink"):
+        monkeypatch.setattr(os, name, counted(getattr(os, name)))
+    return lambda: made
+
+
+def test_killed_at_any_call_all_is_replaced_or_nothing(tmp_path: Path) -> None:
+    old = {"web": WEB, "gone": WEB, "stays": WEB}
+    new = {"web": WEB.replace(umask=0), "new": WEB}
+    outcomes = set()
+    for number in range(1, 100):
+        directory = str(tmp_path / str(number))
+        os.mkdir(directory, 0o700)
+        replacing.replace(directory, old, [], "old")
+        with pytest.MonkeyPatch.context() as patch:
+            made = killed_at(number, patch)
+            try:
+                replacing.replace(directory, new, ["gone"], "new")
+                is_killed = False
+            except Killed:
+                is_killed = True
+            assert made() >= number or not is_killed
+
+        removed = replacing.finish(directory)
+        found = files.read_all(directory)
+        assert not found.mistakes
+        is_new = found.definitions == {**old, **new} and removed == ["gone"]
+        assert is_new or (found.definitions == old and removed == [])
+        outcomes.add((is_killed, is_new))
+        replacing.removed(directory, ["gone"])
+        assert replacing.finish(directory) == []
+        shutil.rmtree(directory)
+        if not is_killed:
+            break
+    assert outcomes == {(True, False), (True, True), (False, True)}
+
+
+# End to end
+
+
+@pytest.fixture
+def supervisor(numen_home: Path) -> Iterator[None]:
+    """Whatever a test has started is ended with the supervisor."""
+    yield
+    assert run_numen("shutdown", "--quiet").returncode == 0
+
+
+def write(path: Path, *daemons: str) -> Path:
+    """A set of daemons that sleep, each with more of its keys."""
+    texts = []
+    for one in daemons:
+        name, _, keys = one.partition(" ")
+        texts.append(f'# {name}\n[daemon.{name}]\ncommand = ["/bin/sleep", "1000"]\n{keys}\n')
+    path.write_text("\n".join(texts))
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.usefixtures("supervisor")
+def test_what_is_unchanged_is_not_touched_however_often_the_file_is_edited(public_path: Path) -> None:
+    public_path.mkdir(exist_ok=True)
+    file = write(public_path / "numen.toml", "web", "worker", "mail")
+    numen("apply", "--quiet", file)
+    pids = {name: pid_of(name) for name in ("web", "worker", "mail")}
+    assert all(pids.values())
+    untouched = pids["mail"]
+
+    edits: list[tuple[tuple[str, ...], set[str], set[str]]] = [
+        # the file, who has a new pid, who runs
+        (("web", "worker", "mail"), set(), {"web", "worker", "mail"}),
+        (('web log.size = "1MB"', "worker", "mail"), set(), {"web", "worker", "mail"}),
+        (('web log.size = "1MB"', 'worker umask = "077"', "mail"), {"worker"}, {"web", "worker", "mail"}),
+        (('web restart = "never"', "worker", "mail"), {"worker"}, {"web", "worker", "mail"}),
+        (("web", "mail"), set(), {"web", "mail"}),
+        (("web", "mail", "site"), {"site"}, {"web", "mail", "site"}),
+        (("web start = false", "mail", "site", "rest start = false"), set(), {"web", "mail", "site"}),
+        (("web environment.TOKEN = 'hush'", "mail"), {"web"}, {"web", "mail"}),
+    ]
+    for daemons, renewed, running in edits:
+        before = {name: pid_of(name) if name in states() else 0 for name in running}
+        said = numen("apply", write(file, *daemons))
+        assert "hush" not in said
+        assert {name for name, state in states().items() if state == "running"} == running, said
+        assert {name for name, pid in before.items() if pid_of(name) != pid} == renewed, said
+    assert pid_of("mail") == untouched
+
+    numen("start", "--quiet", "--name", "own", "--", "sleep", "1000")
+    for bad in (("mail", "own"), ('mail user = "nobody-of-that-name"',), ('mail umsk = "077"',)):
+        kept = sorted(os.listdir(places.definitions_directory()))
+        done = run_numen("apply", write(file, *bad))
+        assert done.returncode, done.stdout
+        assert sorted(os.listdir(places.definitions_directory())) == kept
+        assert pid_of("mail") == untouched
+
+    numen("down", "--quiet", file)
+    assert set(states()) == {"own"}
