@@ -38,7 +38,7 @@ NAMING = (
 )
 """Commands whose words are names of daemons; of `signal` they are from the second on."""
 
-READING = ("check",)
+READING = ("check", "apply", "down")
 """Commands whose words are files."""
 
 WORDS = {
