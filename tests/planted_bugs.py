@@ -19,6 +19,7 @@ from numen.keep.errands import Errands
 from numen.keep.kernel import Ended
 from numen.keep.ledger import Ledger
 from numen.keep.life import Life, ProcessId, State
+from numen.keep.order import Ordering
 from numen.keep.supervisor import Supervisor
 from numen.record import Record
 from simulated_kernel import SimulatedKernel, Violation
@@ -37,6 +38,8 @@ class Bug(Record):
     """The invariants that tell, the usual one first."""
     within: int
     """The lives after which it is found at the latest."""
+    is_ordered: bool = False
+    """Whether it is looked for among daemons that refer to each other."""
 
 
 class Found(Record):
@@ -60,7 +63,7 @@ def hunt(bug: Bug, seconds: float = 30.0) -> Found | None:
         bug.plant(patch)
         for number, script in enumerate(scripts(), 1):
             try:
-                play(script)
+                play(script.replace(is_ordered=bug.is_ordered))
             except Violation as violation:
                 return Found(invariant=violation.invariant, lives=number, message=str(violation))
             if time.monotonic() > end:
@@ -356,12 +359,27 @@ def removed_but_running(patch: pytest.MonkeyPatch) -> None:
 
 
 COPY, ORPHANS, TIMER = "no second copy", "no orphans", "no timer is lost"
+ORDERED = "order holds"
 UNWANTED, REMEMBERED, SHUTDOWN = "never running when unwanted", "wanted is remembered", "a shutdown ends"
 TRUE, REAPED, SEEN = "statuses are true", "every ending is reaped", "every ending is seen"
 ANSWERED, WHOLE, STRANGER = "every request is answered once", "a family is ended whole", "no signal to a stranger"
 EARLY, OFTEN = "no restart comes too early", "no more restarts than the policy allows"
 CUT_SHORT, SAME, IDLE = "no stop is cut short", "a crash changes nothing", "no wake-up with nothing due"
 UP = "nothing is said to be up before it is"
+
+
+def stopped_before_its_dependents(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Ordering, "goes_before", lambda self, name: iter(()))
+
+
+def started_before_what_it_requires(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Ordering, "waits", lambda self, name: None)
+
+
+def held_stop_forgotten_by_a_crash(patch: pytest.MonkeyPatch) -> None:
+    record = Life.record
+    patch.setattr(Life, "record", lambda self: record(self.replace(held_back="")))
+
 
 BUGS = (
     Bug(
@@ -604,6 +622,27 @@ BUGS = (
             UNWANTED,
         ),
         within=30,
+    ),
+    Bug(
+        name="a daemon is stopped before those that require it",
+        plant=stopped_before_its_dependents,
+        found_by=(ORDERED,),
+        within=30,
+        is_ordered=True,
+    ),
+    Bug(
+        name="a daemon is started before those that it requires",
+        plant=started_before_what_it_requires,
+        found_by=(ORDERED,),
+        within=30,
+        is_ordered=True,
+    ),
+    Bug(
+        name="a stop that waits for others is forgotten by a crash",
+        plant=held_stop_forgotten_by_a_crash,
+        found_by=(UNWANTED,),
+        within=300,
+        is_ordered=True,
     ),
 )
 """All of them."""

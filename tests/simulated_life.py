@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 from numbered_kernel import Crash, NumberedKernel
-from numen.keep.decide import SHUT_DOWN
+from numen.keep.decide import RESTARTED_BY_REQUEST, SHUT_DOWN, STOPPED_BY_REQUEST, WITHHELD
 from numen.keep.definitions.definition import ALWAYS, FAILED, NEVER, ON_FAILURE, SLOWLY, Definition
+from numen.keep.definitions.references import COMPLETED, READY, STARTED, Reference
 from numen.keep.kernel import Order
 from numen.keep.life import RESTING, Life, State
 from numen.keep.requests import Kind, Outcome
@@ -39,6 +40,9 @@ class Script(Record):
     """How likely a further crash is at each call."""
     faults: float = 0.0
     """How likely a call is to fail."""
+    is_ordered: bool = False
+    """Whether the daemons refer to each other. Then what starts and stops is nobody's command alone, and the order is
+    checked instead of the counts and of what is wanted."""
 
     def as_test(self) -> str:
         """The text of a test that plays it again."""
@@ -132,6 +136,17 @@ def a_definition(random: Random) -> Definition:
     )
 
 
+def with_references(name: str, definition: Definition, random: Random) -> Definition:
+    """It refers to some of those before it, so that there is no circle."""
+    others = [one for one in NAMES[: NAMES.index(name)] if random.random() < 0.6]
+    references = [Reference(name=one, condition=random.choice((STARTED, READY, READY, COMPLETED))) for one in others]
+    parting = random.randint(0, len(references))
+    restarted = tuple(one for one in others if random.random() < 0.2)
+    return definition.replace(
+        after=tuple(references[:parting]), requires=tuple(references[parting:]), restart_with=restarted
+    )
+
+
 TERM, INT, KILL = int(signal.SIGTERM), int(signal.SIGINT), int(signal.SIGKILL)
 
 STOPS = (
@@ -142,6 +157,12 @@ STOPS = (
 )
 
 NAMES = ("alpha", "beta", "gamma", "delta")
+
+
+def _is_being_stopped(life: Life) -> bool:
+    """Whether it is, and not for a restart, and not because it has ended by itself."""
+    is_asked = life.reason in (STOPPED_BY_REQUEST, SHUT_DOWN) or life.reason.startswith(WITHHELD)
+    return life.state is State.STOPPING and is_asked and life.ended_at is None
 
 
 class Expected:
@@ -186,6 +207,9 @@ class SimulatedLife:
         self.doubtful: set[str] = set()
         """The daemons of which something was asked in this turn."""
         self.log: list[str] = []
+        self.is_redefined = False
+        """Whether a definition has changed in this turn."""
+        self.stopping: set[str] = set()
         self._plan = {number: (when, whom) for number, when, whom in script.crashes}
         self._chance = Random(script.seed + 2)
 
@@ -205,7 +229,7 @@ class SimulatedLife:
 
     def play(self) -> Played:
         for name in NAMES[: self.random.randint(1, len(NAMES))]:
-            self.files[name] = a_definition(self.random)
+            self.files[name] = self.a_definition(name)
         self.recover({})
         for _ in range(self.script.steps):
             self.world.faults = self.script.faults
@@ -240,6 +264,10 @@ class SimulatedLife:
         elif drawn < 0.985:
             self.reboot()
 
+    def a_definition(self, name: str) -> Definition:
+        definition = a_definition(self.random)
+        return with_references(name, definition, self.random) if self.script.is_ordered else definition
+
     def command(self) -> None:
         """Somebody asks for something."""
         random = self.random
@@ -248,7 +276,8 @@ class SimulatedLife:
         )
         name = random.choice(NAMES)
         if verb == "define":
-            self.files[name] = a_definition(random)
+            self.files[name] = self.a_definition(name)
+            self.is_redefined = True
             expected = self.expected.setdefault(name, Expected())
             expected.restarts, expected.short_runs = [], 0
             if name not in self.supervisor.daemons:
@@ -490,7 +519,9 @@ class SimulatedLife:
                 expected.may_start = 1
                 if not is_after_reboot:
                     expected.wanted = None
-            if was_known and after.wanted != before.wanted:
+            if self.script.is_ordered:
+                expected.wanted = after.wanted
+            elif was_known and after.wanted != before.wanted:
                 raise Violation("wanted is remembered", f"{name}: {before} became {after}")
             if expected.wanted is not None and after.wanted != expected.wanted and name not in self.doubtful:
                 raise Violation("wanted is remembered", f"{name} is to be {expected.wanted}: {after}")
@@ -553,9 +584,11 @@ class SimulatedLife:
         """After each turn."""
         for name, daemon in self.supervisor.daemons.items():
             expected = self.expected.setdefault(name, Expected())
-            self._check_wanted(name, daemon.life, expected)
+            if not self.script.is_ordered:
+                self._check_wanted(name, daemon.life, expected)
             self._check_timer(name, daemon.life)
         self.doubtful.clear()
+        self._check_order()
         self._check_strangers()
         self._check_zombies()
         self._check_idle()
@@ -589,6 +622,27 @@ class SimulatedLife:
         if life.deadline is not None and life.deadline < self.world.now - SLACK:
             raise Violation("no timer is lost", f"{name} was due at {life.deadline}")
 
+    def _check_order(self) -> None:
+        """Of those that are being stopped none was to wait for another."""
+        stopping = {name for name, one in self.supervisor.daemons.items() if _is_being_stopped(one.life)}
+        new, self.stopping = stopping - self.stopping, stopping
+        is_redefined, self.is_redefined = self.is_redefined, False
+        for name, daemon in self.supervisor.daemons.items() if self.script.is_ordered and not is_redefined else ():
+            needed = {one.name for one in daemon.definition.requires if one.condition != COMPLETED} & new
+            if needed and self.world.living(name):
+                raise Violation("order holds", f"{needed} are being stopped before {name}: {self._states()}")
+
+    def _check_start(self, name: str, definition: Definition) -> None:
+        """All that it requires has come as far as it waits for."""
+        for one in definition.requires:
+            other = self.supervisor.daemons.get(one.name)
+            states = {COMPLETED: (State.EXITED,), READY: (State.RUNNING,)}
+            allowed = states.get(one.condition, (State.STARTING, State.RUNNING, State.EXITED))
+            # A restart that is asked for in the same breath lets it run on.
+            is_restarted = other is not None and other.life.reason == RESTARTED_BY_REQUEST
+            if other is None or not (other.life.state in allowed or is_restarted):
+                raise Violation("order holds", f"{name} is spawned before {one.name}: {self._states()}")
+
     def _check_strangers(self) -> None:
         """Every process of a family belongs to a run that is known."""
         known = {one.life.invocation for one in self.supervisor.daemons.values() if one.life.state not in RESTING}
@@ -611,7 +665,7 @@ class SimulatedLife:
                 raise Violation("every ending is seen", f"{name}: {main} has ended")
 
     def _check_idle(self) -> None:
-        steady = (*RESTING, State.RUNNING)
+        steady = (*RESTING, State.RUNNING, State.WAITING)
         if self.script.faults == 0 and all(one.life.state in steady for one in self.supervisor.daemons.values()):
             due = self.supervisor.next_deadline()
             if due is not None:
@@ -619,7 +673,8 @@ class SimulatedLife:
 
     def check_steady(self) -> None:
         """Long after the last command."""
-        late = {number: what for number, what in self.open.items() if not what.startswith("wait")}
+        may_wait = ("wait", "start", "restart") if self.script.is_ordered else ("wait",)
+        late = {number: what for number, what in self.open.items() if not what.startswith(may_wait)}
         if late:
             raise Violation("every request is answered once", f"{late} are not answered: {self._states()}")
         for name, daemon in self.supervisor.daemons.items():
@@ -638,6 +693,10 @@ class SimulatedLife:
     def _was_started(self, order: Order, program: Program) -> None:
         """A daemon is being spawned: was that due, and not too often?"""
         self.note(f"spawn {order.name} {order.definition.command[0]}")
+        if self.script.is_ordered:
+            if order.definition.nice is None:  # the fork helper takes its time
+                self._check_start(order.name, order.definition)
+            return
         expected = self.expected.setdefault(order.name, Expected())
         definition = order.definition
         runs = [one for one in self._runs(order.name) if one.ended_at is not None]

@@ -50,6 +50,12 @@ def test_every_promise_is_kept_on_a_full_disk_and_when_calls_fail(block: int) ->
         play(Script(seed=seed, crashiness=0.01, faults=0.03))
 
 
+@pytest.mark.parametrize("crashiness", [0.0, 0.02])
+def test_the_order_is_kept_when_daemons_refer_to_each_other(crashiness: float) -> None:
+    for seed in range(50_000, 50_000 + SEEDS):
+        play(Script(seed=seed, crashiness=crashiness, is_ordered=True))
+
+
 @pytest.mark.parametrize("seed", [30_000, 30_005, 30_010, 30_017, 30_041, 30_047])
 @pytest.mark.parametrize("when", [BEFORE, AFTER])
 def test_a_supervisor_may_be_killed_before_and_after_each_of_its_calls(seed: int, when: str) -> None:
