@@ -19,6 +19,8 @@ from typing import Any
 
 from numen.keep.definitions.definition import Definition
 from numen.keep.kernel import (
+    ALIVE,
+    READY,
     Answered,
     ClockSet,
     Ended,
@@ -42,7 +44,7 @@ TICKS = 100
 
 FIRST_PID = 100
 
-ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT)
 """What a program ends by; the others, KILL, STOP and CONT apart, it handles and goes on."""
 
 
@@ -73,6 +75,16 @@ class Program(Record):
     forks_when_asked_to_end: bool = False
     says: tuple[tuple[float, dict[str, str]], ...] = ()
     """Notifications."""
+    pings_every: float | None = None
+    """It sends WATCHDOG=1 so often."""
+    hangs_after: float | None = None
+    """From then on it answers no probe, and sends nothing to its watchdog."""
+    uses: tuple[tuple[float, int], ...] = ()
+    """Bytes of memory, by when it begins to use them."""
+
+    def hangs(self, age: float) -> bool:
+        """Whether it no longer answers."""
+        return self.hangs_after is not None and age >= self.hangs_after
 
 
 class Reply(Record):
@@ -95,7 +107,7 @@ class Process:
         self.is_main = False
         self.is_alive = True
         self.is_zombie = False
-        self.is_suspended = False
+        self.is_suspended = self.was_suspended = False
         self.pending: list[int] = []
         self.status: int | None = None
         self.started_at = 0.0
@@ -150,7 +162,7 @@ class World:
         self.late_orders: list[tuple[float, Order]] = []
         """What the fork helper was ordered, and when it will have done it."""
         self.outcomes: list[Spawned | NotSpawned] = []
-        self.replies: Callable[[Question], Reply] = lambda _question: Reply()
+        self.replies: Callable[[Question], Reply] = self.reply
         """Tells what comes of a question when it is asked."""
         self.questions: dict[tuple[str, str], Question] = {}
         """Those that are open, by daemon and kind."""
@@ -216,6 +228,8 @@ class World:
         if process.is_main:
             if program.ready_after is not None:
                 self._later(process, program.ready_after, lambda: self._tell_ready(process))
+            if program.pings_every is not None:
+                self._later(process, program.pings_every, lambda: self._ping(process))
             for after, said in program.says:
                 self._later(process, after, partial(self._notify, process, said))
             if program.hands_over_after is not None:
@@ -240,9 +254,17 @@ class World:
             self.ready[process.name] = process.invocation
             self.is_waking = True
 
+    def _ping(self, process: Process) -> None:
+        program = process.program
+        assert program.pings_every is not None
+        if not program.hangs(self.now - process.started_at):
+            self._notify(process, {"WATCHDOG": "1"})
+            self._later(process, program.pings_every, lambda: self._ping(process))
+
     def _notify(self, process: Process, said: dict[str, str]) -> None:
         owner, messages = self.messages.get(process.name, ("", []))
-        if self.definitions[process.invocation].ready == "notify" and owner == process.invocation:
+        definition = self.definitions[process.invocation]
+        if (definition.ready == "notify" or definition.watchdog) and owner == process.invocation:
             messages.append(Message(name=process.name, sender=process.id, assignments=said))
             self.is_waking = True
 
@@ -268,7 +290,7 @@ class World:
             after = self.random.choice((0.0, 0.0, 0.02))
             self.at(self.now + after, lambda: self.die(process, -number))
         elif number == signal.SIGSTOP:
-            process.is_suspended = True
+            process.is_suspended = process.was_suspended = True
         elif number == signal.SIGCONT:
             process.is_suspended = False
             pending, process.pending = process.pending, []
@@ -370,6 +392,19 @@ class World:
             self.is_waking = True
 
     # Questions.
+
+    def reply(self, question: Question) -> Reply:
+        """What a probe finds; all else succeeds."""
+        if question.kind not in (READY, ALIVE):
+            return Reply()
+        mains = [one for one in self.family(question.invocation) if one.is_main]
+        if not mains:
+            return Reply(ok=False, message="connection refused")
+        main = mains[-1]
+        if main.is_suspended or main.program.hangs(self.now - main.started_at):
+            return Reply(after=question.timeout)
+        is_ok = question.kind == ALIVE or main.ready_at is not None
+        return Reply(ok=is_ok, message="not up yet", after=0.01)
 
     def ask(self, question: Question) -> None:
         reply = self.replies(question)
@@ -649,6 +684,15 @@ class SimulatedKernel:
             while messages and name in self._heard:
                 yield messages[0]
                 del messages[0]
+
+    def memory(self, marks: Sequence[Marks], bounds: Sequence[int]) -> list[int]:
+        self.world.fail_now_and_then()
+        assert len(marks) == len(bounds)
+        return [sum(self._used(one) for one in self.world.family(mark.invocation)) for mark in marks]
+
+    def _used(self, process: Process) -> int:
+        age = self.world.now - process.started_at
+        return max((size for after, size in process.program.uses if after <= age), default=0)
 
     def reap(self, process: ProcessId) -> None:
         key = process.pid, process.start_time

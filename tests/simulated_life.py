@@ -14,8 +14,21 @@ from random import Random
 
 from numbered_kernel import Crash, NumberedKernel
 from numen.keep.decide import RESTARTED_BY_REQUEST, SHUT_DOWN, STOPPED_BY_REQUEST, WITHHELD
-from numen.keep.definitions.definition import ALWAYS, FAILED, NEVER, ON_FAILURE, SLOWLY, Definition
+from numen.keep.definitions.definition import (
+    ALWAYS,
+    END,
+    FAILED,
+    GO_ON,
+    NEVER,
+    ON_FAILURE,
+    RESTART,
+    SLOWLY,
+    STOP,
+    TELL,
+    Definition,
+)
 from numen.keep.definitions.references import COMPLETED, READY, STARTED, Reference
+from numen.keep.health import NO_ANSWER
 from numen.keep.kernel import Order
 from numen.keep.life import RESTING, Life, State
 from numen.keep.requests import Kind, Outcome
@@ -99,6 +112,10 @@ PROGRAMS: dict[str, Callable[[Random], Program]] = {
         lives=random.choice((None, 5.0)),
         says=((0.5, {"STATUS": "warming up", "EXTEND_TIMEOUT_USEC": "3000000"}), (2.0, {"STATUS": "at work"})),
     ),
+    "hangs": lambda random: Program(
+        ready_after=0.2, hangs_after=random.choice((3.0, 20.0)), pings_every=1.0, term_after=random.choice((0.0, None))
+    ),
+    "leaks": lambda random: Program(uses=((0.0, 2**20), (random.choice((2.0, 15.0)), 2**30))),
     "missing": lambda random: Program(failure="cannot execute it: No such file or directory"),
     "flaky": lambda random: Program(failure=random.choice(("", "cannot open its working directory"))),
 }
@@ -116,7 +133,7 @@ def _stray(random: Random) -> Program:
 def a_definition(random: Random) -> Definition:
     """Any definition that makes a difference for the life."""
     then = random.choice((FAILED, FAILED, SLOWLY))
-    return Definition(
+    definition = Definition(
         command=(f"/bin/{random.choice(tuple(PROGRAMS))}",),
         ready=random.choice(("exec", "exec", "notify", "fd:3")),
         ready_timeout=random.choice((0.4, 2.0, 5.0)),
@@ -133,6 +150,30 @@ def a_definition(random: Random) -> Definition:
         stop=random.choice(STOPS),
         nice=random.choice((None, None, 5)),
         start=random.random() < 0.9,
+    )
+    # Not drawn of the same numbers, so that each seed stays what it was.
+    return _in_health(definition, Random(repr(definition)))
+
+
+def _in_health(definition: Definition, random: Random) -> Definition:
+    """The definition, perhaps with a program that gets ill, and with what finds that."""
+    if random.random() < 0.6:
+        return definition
+    program = random.choice((os.path.basename(definition.command[0]), "hangs", "hangs", "leaks"))
+    return definition.replace(
+        command=(f"/bin/{program}",),
+        ready=random.choice((definition.ready, "tcp://[::1]:80", "after:300ms")),
+        ready_then=random.choice((END, END, GO_ON)),
+        ready_again=random.choice((None, 3.0)),
+        alive_probe=random.choice((None, "http://[::1]/")),
+        alive_interval=random.choice((1.0, 10.0)),
+        alive_timeout=random.choice((0.5, 2.0)),
+        alive_failures=random.choice((1, 3)),
+        alive_then=random.choice((RESTART, RESTART, STOP, TELL)),
+        watchdog=random.choice((None, 2.5)) if program == "hangs" else None,
+        # A restart for its age is none that a policy counts.
+        max_age=None if definition.give_up_restarts else random.choice((None, None, 10.0)),
+        max_memory=random.choice((None, 2**25)),
     )
 
 
@@ -202,7 +243,7 @@ class SimulatedLife:
         self.number = 0
         self.is_ending = False
         self.ending_since = 0.0
-        self.back_at = 0.0
+        self.back_at = self.recovered_at = 0.0
         """When there was a supervisor again: for what ended before, the time until then counts too."""
         self.doubtful: set[str] = set()
         """The daemons of which something was asked in this turn."""
@@ -467,6 +508,7 @@ class SimulatedLife:
 
     def recover(self, written: Mapping[str, Life], *, is_after_reboot: bool = False) -> None:
         self.doubtful |= {name for name in self.expected if self.world.disk_is_full or self.script.faults}
+        self.recovered_at = self.world.now
         self.kernel = NumberedKernel(SimulatedKernel(self.world), self._crashes(), number=self.number)
         self.supervisor = Supervisor(self.kernel)
         try:
@@ -573,7 +615,8 @@ class SimulatedLife:
         found = self.world.by_id[process.pid, process.start_time]
         # A stray can be taken for the main process, where that one was never recorded.
         has_told = any(one.ready_at is not None for one in self._runs(name) if one.invocation == found.invocation)
-        if daemon.in_use.ready != "exec" and not has_told:
+        is_taken_for = daemon.in_use.ready.startswith(("exec", "after:")) or daemon.life.health.was_late
+        if not is_taken_for and not has_told:
             raise Violation("nothing is said to be up before it is", f"{name}: {found}")
         if daemon.in_use.ready == "exec" and self.world.now < found.started_at + 0.199:
             raise Violation("nothing is said to be up before it is", f"{name}: {found} after an instant")
@@ -587,6 +630,8 @@ class SimulatedLife:
             if not self.script.is_ordered:
                 self._check_wanted(name, daemon.life, expected)
             self._check_timer(name, daemon.life)
+            self._check_looks(name, daemon.in_use, daemon.life)
+            self._check_health(name, daemon.in_use, daemon.life)
         self.doubtful.clear()
         self._check_order()
         self._check_strangers()
@@ -643,6 +688,41 @@ class SimulatedLife:
             if other is None or not (other.life.state in allowed or is_restarted):
                 raise Violation("order holds", f"{name} is spawned before {one.name}: {self._states()}")
 
+    def _check_looks(self, name: str, definition: Definition, life: Life) -> None:
+        """What is to be found out about one that is up will be."""
+        health, asked = life.health, {kind for whose, kind in self.world.questions if whose == name}
+        asked |= {one.kind for one in self.world.answers if one.name == name}
+        if life.state is not State.RUNNING:
+            return
+        due = self.supervisor.next_deadline()
+        if due is not None and due > (health.next_look() or due):
+            raise Violation("no look is lost", f"{name} is to be looked at before {due}: {health}")
+        is_asked = health.alive_at is not None or "alive" in asked or self.script.faults
+        if definition.alive_probe is not None and not is_asked:
+            raise Violation("no look is lost", f"{name} is never asked again: {health}")
+        for bound, at in ((definition.watchdog, health.watchdog_at), (definition.max_age, health.age_at)):
+            if bound is not None and (at is None or at < self.world.now - SLACK):
+                raise Violation("no look is lost", f"{name} is not watched: {health}")
+
+    def _check_health(self, name: str, definition: Definition, life: Life) -> None:
+        """Who no longer answers is ended when that has been so for long enough, and who answers is not."""
+        main = self.world.same(life.process) if life.process is not None and life.has_main else None
+        if main is None:
+            return
+        program = main.program
+        is_blamed = life.state is State.STOPPING and life.reason.startswith(NO_ANSWER)
+        if is_blamed and program.hangs_after is None and not main.was_suspended:
+            raise Violation("who answers is not ended", f"{name}: {life}")
+        if life.state is not State.RUNNING or program.hangs_after is None or self.script.faults:
+            return
+        since = max(main.started_at + program.hangs_after, life.ready_at or 0.0, self.recovered_at)
+        patience = definition.alive_failures * (definition.alive_interval + definition.alive_timeout)
+        is_bound = definition.alive_probe is not None and definition.alive_then != TELL
+        if is_bound and self.world.now > since + patience + definition.alive_interval + SLACK:
+            raise Violation("who does not answer is ended", f"{name} hangs since {since}: {life}")
+        if definition.watchdog is not None and self.world.now > since + definition.watchdog + SLACK:
+            raise Violation("who is silent is ended", f"{name} hangs since {since}: {life}")
+
     def _check_strangers(self) -> None:
         """Every process of a family belongs to a run that is known."""
         known = {one.life.invocation for one in self.supervisor.daemons.values() if one.life.state not in RESTING}
@@ -668,7 +748,8 @@ class SimulatedLife:
         steady = (*RESTING, State.RUNNING, State.WAITING)
         if self.script.faults == 0 and all(one.life.state in steady for one in self.supervisor.daemons.values()):
             due = self.supervisor.next_deadline()
-            if due is not None:
+            looks = [one.life.health.next_look() for one in self.supervisor.daemons.values()]
+            if due is not None and due not in looks:
                 raise Violation("no wake-up with nothing due", f"at {due}")
 
     def check_steady(self) -> None:

@@ -175,7 +175,7 @@ def test_a_notification_socket_is_one_runs_own_and_is_found_among_what_was_held(
 ) -> None:
     channels.open_readiness(NOTIFY, INVOCATION, {})
     assert channels.listener is not None
-    address = channels.streams(NOTIFY).ready
+    address = channels.streams(NOTIFY).notify
     assert address == f"@numen/notify/{INVOCATION}"
     kept = held(channels.listener.fileno())
     channels.close_readiness()

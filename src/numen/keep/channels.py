@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from ..become.listener import Listener
 from ..kernel import pipes
-from .spawning import FD, NOTIFY, Streams
+from .spawning import FD, Streams, hears_notifications
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ class Channels:
     def open_readiness(self, definition: Definition, invocation: str, held: Held) -> None:
         """Open the channel on which a run tells that it is ready. Raises OSError."""
         self.close_readiness()
-        if definition.ready == NOTIFY:
+        if hears_notifications(definition):
             name = f"numen/notify/{invocation}"
             bound = next((one for one, descriptor in held.items() if _address(descriptor) == f"\0{name}"), None)
             self.listener = Listener(name, None if bound is None else held.pop(bound))
-        elif definition.ready.startswith(FD):
+        if definition.ready.startswith(FD):
             self.ready = _fifo(f"{self._path}.ready", held, None, -1)
 
     def said(self) -> bytes:
@@ -114,20 +114,24 @@ class Channels:
 
     def streams(self, definition: Definition) -> Streams:
         """The names of all that a daemon is given."""
-        ready = f"{self._path}.ready" if self.listener is None else self.listener.address
+        notify = None if self.listener is None else self.listener.address
         err = f"{self._path}.err" if definition.log_separate_stderr else None
-        return Streams(out=f"{self._path}.out", err=err, ready=ready)
+        return Streams(out=f"{self._path}.out", err=err, ready=f"{self._path}.ready", notify=notify)
 
     def descriptors(self) -> list[int]:
         """All that are open."""
         listener = -1 if self.listener is None else self.listener.fileno()
         return [one for one in (self.out, self.err, self.ready, listener) if one >= 0]
 
-    def close_readiness(self) -> None:
-        """Hear no more of readiness."""
+    def close_ready(self) -> None:
+        """It has said that it is up; what else it says is still heard."""
         if self.ready >= 0:
             os.close(self.ready)
             self.ready = -1
+
+    def close_readiness(self) -> None:
+        """Hear no more of it."""
+        self.close_ready()
         if self.listener is not None:
             self.listener.close()
             self.listener = None

@@ -30,6 +30,11 @@ def by_wall(life: Life) -> float | None:
     return life.wake_wall
 
 
+def by_health(life: Life) -> float | None:
+    """CLOCK_MONOTONIC at which a look at its health is due."""
+    return life.health.next_look()
+
+
 class Deadlines:
     """The deadlines of these daemons."""
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import signal
 from typing import assert_never
 
-from . import backoff
-from .definitions.definition import ALWAYS, NEVER
+from . import backoff, health, kernel
+from .definitions.definition import ALWAYS, GO_ON, NEVER
 from .life import (
     RESTING,
     Action,
@@ -23,10 +23,12 @@ from .life import (
     Exited,
     FamilySeen,
     Life,
+    LookCame,
     LookForFamily,
     Lost,
     MayStart,
     MayStop,
+    MemorySeen,
     Notified,
     OthersTold,
     Release,
@@ -73,8 +75,12 @@ WITHHELD = "stopped because "
 """How the reason begins for which a daemon is stopped that is still wanted: one that it requires is not there."""
 
 
-def decide(definition: Definition, life: Life, event: Event, now: float, chance: float) -> Step:  # noqa: C901 - a case an event
+def decide(definition: Definition, life: Life, event: Event, now: float, chance: float) -> Step:
     """The next life, and what must follow."""
+    return health.followed(definition, life, _decide(definition, life, event, now, chance), now, chance)
+
+
+def _decide(definition: Definition, life: Life, event: Event, now: float, chance: float) -> Step:  # noqa: C901 - a case an event
     match event:
         case StartAsked():
             return on_start_asked(life, event, now)
@@ -104,16 +110,24 @@ def decide(definition: Definition, life: Life, event: Event, now: float, chance:
             return on_exited(life, event, now)
         case FamilySeen():
             return on_family_seen(definition, life, event, now, chance)
+        case Answered(kind=kernel.READY | kernel.ALIVE):
+            return _judged(definition, health.on_answered(definition, life, event, now), now)
         case Answered():
             return life, ()
+        case LookCame():
+            return _judged(definition, health.on_look_came(definition, life, now), now)
+        case MemorySeen():
+            return _judged(definition, health.on_memory_seen(definition, life, event), now)
         case TimeCame():
             return on_time_came(definition, life, now)
+        case Adjusted() if life.state is State.RUNNING:
+            return health.on_adjusted(definition, life, event.before, now, chance)
         case Adjusted():
             return on_adjusted(definition, life, event, now)
         case Lost():
             return on_lost(life, now)
         case Resumed():
-            return on_resumed(definition, life, now)
+            return on_resumed(definition, health.on_resumed(definition, life, now, chance), now)
         case MayStart() | Waits() | MayStop() | Withheld() | OthersTold():
             return on_order(definition, life, event, now)
         case _:
@@ -241,8 +255,7 @@ def on_spawned(definition: Definition, life: Life, event: Spawned, now: float) -
     spawned = life.replace(process=event.process, started_at=now)
     match life.state:
         case State.STARTING:
-            patience = ALIVE_AFTER if definition.ready == "exec" else definition.ready_timeout
-            return spawned.replace(deadline=now + patience), ()
+            return spawned.replace(deadline=now + health.patience(definition, ALIVE_AFTER)), ()
         case State.STOPPING:
             return _next_signal(definition, spawned, now)
         case (
@@ -297,7 +310,10 @@ def on_notified(definition: Definition, life: Life, event: Notified, now: float)
         changes["deadline"] = max(life.deadline, now + event.extend)
     if event.main is not None and life.has_main:
         changes["process"] = event.main
-    return life.replace(**changes), ()
+    life = life.replace(**changes)
+    if event.watchdog is None and event.watchdog_time is None:
+        return life, ()
+    return _judged(definition, health.on_notified(life, event, now), now)
 
 
 def on_exited(life: Life, event: Exited, now: float) -> Step:
@@ -339,10 +355,13 @@ def on_family_seen(definition: Definition, life: Life, event: FamilySeen, now: f
 def on_time_came(definition: Definition, life: Life, now: float) -> Step:
     """The deadline has passed."""
     match life.state:
-        case State.STARTING if definition.ready == "exec":
+        case State.STARTING if health.is_up_by_time(definition):
             return on_became_ready(life, now)
+        case State.STARTING if definition.ready_then == GO_ON and life.has_main:
+            return on_became_ready(life.replace(health=life.health.replace(was_late=True)), now)
         case State.STARTING:
-            return _stop(definition, life, life.held_back or NOT_READY, now)
+            said = f": {life.health.said}" if life.health.said else ""
+            return _stop(definition, life, life.held_back or f"{NOT_READY}{said}", now)
         case State.STOPPING:
             return _next_signal(definition, life, now)
         case State.BACKOFF:
@@ -359,7 +378,8 @@ def on_adjusted(definition: Definition, life: Life, event: Adjusted, now: float)
         return life, ()
     match life.state:
         case State.STARTING:
-            later = 0.0 if definition.ready == "exec" else definition.ready_timeout - event.before.ready_timeout
+            is_timed = health.is_up_by_time(definition)
+            later = 0.0 if is_timed else definition.ready_timeout - event.before.ready_timeout
         case State.BACKOFF:
             later = min(0.0, now + backoff.longest(definition, life) - life.deadline)
         case (
@@ -448,6 +468,21 @@ def _stop(definition: Definition, life: Life, reason: str, now: float) -> Step:
     return stopping, (LookForFamily(), *actions)
 
 
+def _judged(definition: Definition, found: health.Found, now: float) -> Step:
+    """What health has found, and what follows from its verdict."""
+    life, actions, verdict = found
+    if verdict is None:
+        return life, actions
+    if not verdict.reason:
+        return on_became_ready(life, now)
+    if not verdict.aborts:
+        return _stop(definition, life, verdict.reason, now)
+    # Before the stop schedule, which begins when that has had its first wait.
+    _, wait = definition.stop[0]
+    stopping = life.replace(state=State.STOPPING, reason=verdict.reason, deadline=now + wait, stop_step=0)
+    return stopping, (LookForFamily(), SendSignal(number=signal.SIGABRT), SendSignal(number=signal.SIGCONT))
+
+
 def _next_signal(definition: Definition, life: Life, now: float) -> Step:
     """The next step of the stop schedule; after the last one, that again."""
     number, wait = definition.stop[min(life.stop_step, len(definition.stop) - 1)]
@@ -472,8 +507,10 @@ def _settle(definition: Definition, life: Life, now: float, chance: float) -> St
         return _rest(life, State.STOPPED, reason="")
     if life.reason == LOST:
         return _spawn(life, now)
+    if health.is_renewal(life):
+        return _renew(definition, life, now, chance)
     ending = life.ending or Ending()
-    is_failure = life.reason == NOT_READY or ending.status not in definition.success
+    is_failure = life.reason.startswith(NOT_READY) or health.is_failure(life) or ending.status not in definition.success
     end = State.FAILED if is_failure else State.EXITED
     if definition.is_task:
         return _rest(life, end, reason=life.reason)  # its schedule says what follows
@@ -481,8 +518,17 @@ def _settle(definition: Definition, life: Life, now: float, chance: float) -> St
         return _spawn(_afresh(life), now)
     if ending.status is not None and ending.status in definition.final:
         return _rest(life, end, reason=_because(life, "it is final"))
+    if health.is_for_good(definition, life):
+        return _rest(life, State.FAILED, reason=life.reason)
     if definition.restart == NEVER or (definition.restart != ALWAYS and not is_failure):
         return _rest(life, end, reason=_because(life, f"restart is {definition.restart}" if is_failure else ENDED_WELL))
+    return _restart(definition, backoff.judged(definition, life, now), now, chance)
+
+
+def _renew(definition: Definition, life: Life, now: float, chance: float) -> Step:
+    """It was too old, which is no failure; or too large, which is one if it becomes so at once."""
+    if life.reason.startswith(health.TOO_OLD):
+        return _spawn(life.replace(restarts=life.restarts + 1), now)
     return _restart(definition, backoff.judged(definition, life, now), now, chance)
 
 

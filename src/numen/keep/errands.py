@@ -43,6 +43,7 @@ class Errands:
         """Those that failed."""
         self._signals: list[tuple[str, lives.SendSignal | lives.SignalFamily]] = []
         self._spawns: deque[str] = deque()
+        self._memory_looks: dict[str, None] = {}
         self._questions: list[tuple[str, lives.Ask | lives.ForgetQuestions]] = []
         self._questions_again: list[tuple[str, str, lives.Ask]] = []
         """Those that could not be asked, each with the invocation for which it is."""
@@ -62,6 +63,8 @@ class Errands:
             case lives.Spawn():
                 self._releases.pop(daemon.name, None)
                 self._spawns.append(daemon.name)
+            case lives.LookAtMemory():
+                self._memory_looks[daemon.name] = None
             case lives.Ask() | lives.ForgetQuestions():
                 self._questions.append((daemon.name, action))
             case lives.Release():
@@ -93,7 +96,7 @@ class Errands:
         """Looks first, because who descends from whom is seen only while all live; then signals; then spawns, and last
         what is to be asked of what was spawned.
         """
-        while self._looks or self._signals or self._spawns or self._questions:
+        while self._looks or self._signals or self._spawns or self._questions or self._memory_looks:
             if self._looks:
                 self._look()
             elif self._signals:
@@ -102,6 +105,8 @@ class Errands:
                     self._send(self._daemons[name], action)
             elif self._spawns:
                 self._spawn(self._spawns.popleft())
+            elif self._memory_looks:
+                self._look_at_memory()
             else:
                 questions, self._questions = self._questions, []
                 for name, question in questions:
@@ -154,6 +159,16 @@ class Errands:
                 for member in members:
                     self._wait_for(member, daemon)
             self._step(daemon, lives.FamilySeen(members=members))
+
+    def _look_at_memory(self) -> None:
+        """One look for all whose time has come; the next is due soon, should it fail."""
+        looking = [self._daemons[name] for name in self._memory_looks if name in self._daemons]
+        self._memory_looks = {}
+        with self._trouble.tolerance("look at the memory of daemons"):
+            bounds = [daemon.in_use.max_memory or 0 for daemon in looking]
+            used = self._kernel.memory([daemon.marks() for daemon in looking], bounds)
+            for daemon, size in zip(looking, used, strict=True):
+                self._step(daemon, lives.MemorySeen(used=size))
 
     def _wait_for(self, member: ProcessId, daemon: Daemon) -> None:
         if self._whose.get(member) != daemon.name:

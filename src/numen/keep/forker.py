@@ -27,7 +27,7 @@ from ..errors import DaemonError, from_os_error
 from ..kernel import calls, cgroups, proc, spawn
 from ..kernel import signals as signal
 from .helper import frame, take_messages
-from .spawning import with_files
+from .spawning import WATCHDOG_PID, WATCHDOG_TIME, with_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -228,9 +228,12 @@ class _Child:
     def _execute(self, account: Account | None) -> NoReturn:
         order = self._order
         own = {} if account is None else account.environment()
+        environment = {**own, **order["environment"]}
+        if WATCHDOG_TIME in environment:
+            environment[WATCHDOG_PID] = str(os.getpid())
         signals.hand_over()
         try:
-            os.execve(order["path"], order["argv"], {**own, **order["environment"]})
+            os.execve(order["path"], order["argv"], environment)
         except (OSError, ValueError) as error:
             cause = error if isinstance(error, OSError) else OSError(22, str(error))
             words = spawn.failure(f"execute {order['path']}", order["path"], cause)

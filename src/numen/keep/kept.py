@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .definitions.definition import Definition
+    from .life import ProcessId
     from .requests import Asked, Outcome
 
     Answered = Callable[[Outcome], None]
@@ -28,6 +29,8 @@ class Daemon:
         self.in_use = definition
         """That of the present run, as it was when it was spawned: by it the run is judged, and ended."""
         self.life = Life()
+        self.speakers: set[ProcessId] = set()
+        """Those of the family of this run, beside the main process, that have sent notifications."""
         self.waiting: list[tuple[Asked, Answered]] = []
         self.is_defined = self.is_written = True
         """Whether the journal holds the definition, and the life, as they are."""
@@ -41,6 +44,7 @@ class Daemon:
         """Let this be the life; a new run takes up the definition as it is now."""
         if not has_run(life) or life.invocation != self.life.invocation:
             self.in_use = self.definition
+            self.speakers.clear()
         self.life = life
 
     def define(self, definition: Definition) -> None:

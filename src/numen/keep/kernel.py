@@ -198,6 +198,13 @@ class Kernel(Protocol):
     def families(self, marks: Sequence[Marks]) -> list[tuple[ProcessId, ...]]:
         """For each the living processes of its family, the main one not among them."""
 
+    def memory(self, marks: Sequence[Marks], bounds: Sequence[int]) -> list[int]:
+        """For each the bytes of memory and swap that its family uses.
+
+        What it shares is counted once, but where it is below its bound: then the number may be too high, as long as it
+        stays below.
+        """
+
     def poll(self) -> Iterable[Happening]:
         """What has happened since the last call, each asked for when the former has been dealt with.
 

@@ -72,6 +72,55 @@ class Ending(Record):
         return f"exit status {self.status}" if self.status >= 0 else f"signal {signal_name(-self.status)}"
 
 
+class Health(Record):
+    """How a run does, and when which look at it is due (CLOCK_MONOTONIC); what is decided of it is in `health`."""
+
+    ready_at: float | None = None
+    """When it is asked whether it is up, or up still."""
+    alive_at: float | None = None
+    """When it is asked whether it is alive."""
+    watchdog_at: float | None = None
+    """When it has been silent for too long."""
+    age_at: float | None = None
+    """When it is too old."""
+    memory_at: float | None = None
+    """When it is looked how much memory it uses."""
+    asks_ready: bool = False
+    """Whether that question is open."""
+    asks_alive: bool = False
+    ready_failures: int = 0
+    """How many answers in a row were bad."""
+    alive_failures: int = 0
+    memory: int | None = None
+    """Bytes that its family used at the last look."""
+    watchdog: float | None = None
+    """How long it may be silent; it can change that itself (WATCHDOG_USEC=)."""
+    is_not_ready: bool = False
+    """Whether it runs, but does not answer as one that is up."""
+    is_silent: bool = False
+    """Whether it does not answer as one that is alive, which is told and nothing else."""
+    was_late: bool = False
+    """Whether it was taken to be up because its time was over."""
+    said: str = ""
+    """The last bad answer, as long as it means something."""
+
+    def next_look(self) -> float | None:
+        """When the first look is due."""
+        times = (self.ready_at, self.alive_at, self.watchdog_at, self.age_at, self.memory_at)
+        return min((one for one in times if one is not None), default=None)
+
+    def lasting(self) -> Health:
+        """What has to be written down; the rest is begun anew by the next supervisor."""
+        return Health(
+            age_at=self.age_at,
+            watchdog=self.watchdog,
+            is_not_ready=self.is_not_ready,
+            is_silent=self.is_silent,
+            was_late=self.was_late,
+            said=self.said if self.is_not_ready or self.is_silent else "",
+        )
+
+
 class Life(Record):
     """What is so with one daemon. Written down after each step, and read back by the next supervisor."""
 
@@ -130,6 +179,7 @@ class Life(Record):
     """CLOCK_MONOTONIC when the run before this one ended."""
     ends_all: bool = False
     """Whether it is vital and has ended, and the others of its source have not been told to stop yet."""
+    health: Health = Health()
 
     def record(self) -> dict[str, Any]:
         """The life as what JSON can hold; what has its default is left out."""
@@ -141,9 +191,18 @@ class Life(Record):
                 changed[name] = value.record()
             elif isinstance(value, Record):
                 changed[name] = dict(value.__dict__)
+        if "health" in changed:
+            lasting = self.health.lasting()
+            changed["health"] = {name: value for name, value in lasting.values().items() if value}
         if "members" in changed:
             changed["members"] = [dict(one.__dict__) for one in self.members]
         return changed
+
+    def differs(self, other: Life) -> bool:
+        """Whether something is different that has to be written down."""
+        if self.health == other.health:
+            return self != other
+        return self.replace(health=self.health.lasting()) != other.replace(health=other.health.lasting())
 
     @property
     def has_main(self) -> bool:
@@ -164,6 +223,8 @@ class Life(Record):
             from ..schedule.state import ScheduleState
 
             values["task"] = ScheduleState.from_record(values["task"])
+        if values.get("health") is not None:
+            values["health"] = Health(**values["health"])
         values["members"] = tuple(ProcessId(**one) for one in values.get("members", ()))
         values["restarted_at"] = tuple(values.get("restarted_at", ()))
         return cls(**values)
@@ -239,6 +300,10 @@ class Notified(Event):
     status: str | None = None
     extend: float | None = None
     """Seconds from now to which the time for the start or the stop in progress is extended."""
+    watchdog: str | None = None
+    """`1`: it is alive; `trigger`: it asks for its end (sd_notify(3))."""
+    watchdog_time: float | None = None
+    """How long it may be silent from now on."""
     main: ProcessId | None = None
 
 
@@ -262,6 +327,17 @@ class Answered(Event):
     ok: bool
     message: str = ""
     status: int | None = None
+
+
+class LookCame(Event):
+    """The time of a look at its health has come."""
+
+
+class MemorySeen(Event):
+    """What its family uses."""
+
+    used: int
+    """Bytes."""
 
 
 class TimeCame(Event):
@@ -350,6 +426,10 @@ class SignalFamily(Action):
 
 class LookForFamily(Action):
     """Look who of its family lives, and tell with FamilySeen."""
+
+
+class LookAtMemory(Action):
+    """Look how much memory its family uses, and tell with MemorySeen."""
 
 
 class Ask(Action):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..record import Record
 from ..settings.durations import format_duration
 from .decide import ENDED_WELL, NOT_READY, RESTARTED_BY_REQUEST, SHUT_DOWN, STOPPED_BY_REQUEST
-from .life import Life, State
+from .health import NO_ANSWER, TOO_LARGE, UNSOUND
+from .life import Health, Life, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ class Notice(Record):
     """Something that happened to a daemon, for people and programs."""
 
     kind: str
-    """One word: the state that was entered, or `exited`, `main`, `clearing`, `removed`, `vital`.
+    """The state that was entered, or `exited`, `main`, `clearing`, `removed`, `vital`; of one that is
+    up, `not ready`, `ready`, `silent`, `answers`.
 
     What somebody did without a change of state is `defined`, `reloaded`, `signalled`, `enabled`, `disabled`.
     """
@@ -53,6 +55,19 @@ def notices(definition: Definition, before: Life, after: Life, now: float) -> li
         found.append(Notice(kind=after.state.value, message=_entered(definition, after, now)))
     if after.ends_all and not before.ends_all:
         found.append(Notice(kind="vital", message=f"it is vital, and has ended: {after.ending}"))
+    if after.state is State.RUNNING and before.state is State.RUNNING:
+        found += _of_health(before.health, after.health)
+    return found
+
+
+def _of_health(before: Health, after: Health) -> list[Notice]:
+    found = []
+    if after.is_not_ready != before.is_not_ready:
+        message = f"it is up no longer, but runs: {after.said}" if after.is_not_ready else "it is up again"
+        found.append(Notice(kind="not ready" if after.is_not_ready else "ready", message=message))
+    if after.is_silent != before.is_silent:
+        message = f"it {NO_ANSWER}: {after.said}" if after.is_silent else "it answers again"
+        found.append(Notice(kind="silent" if after.is_silent else "answers", message=message))
     return found
 
 
@@ -62,11 +77,14 @@ def _entered(definition: Definition, after: Life, now: float) -> str:
             why = f"restart {after.restarts}" if after.restarts else f"asked for by {after.by}"
             return f"{_pid(after)} ({why})"
         case State.RUNNING:
+            if after.health.was_late:
+                return f"{_pid(after)} is taken to be up: {NOT_READY} ({definition.ready})"
             return f"{_pid(after)} is up ({definition.ready})"
         case State.STOPPING:
             return f"{_pid(after)}: {_stopped_by(after)}"
         case State.BACKOFF:
-            cause = NOT_READY if after.reason == NOT_READY else str(after.ending)
+            was_ended = after.reason.startswith((NOT_READY, *UNSOUND, TOO_LARGE))
+            cause = after.reason if was_ended else str(after.ending)
             wait = max(0.0, (after.deadline or now) - now)
             return f"{cause}; next try " + (f"in {format_duration(wait)}" if wait >= SHORTEST_WAIT else "now")
         case State.WAITING | State.SCHEDULED:

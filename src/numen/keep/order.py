@@ -305,7 +305,7 @@ def holds(other: Daemon, condition: str) -> bool:
         return False
     if condition == STARTED:
         return life.state is State.EXITED or (life.state in UP and life.has_main)
-    return life.state is State.RUNNING
+    return life.state is State.RUNNING and not life.health.is_not_ready
 
 
 def _is_wanted(life: Life) -> bool:

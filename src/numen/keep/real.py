@@ -19,7 +19,7 @@ from ..kernel.files import write_beside
 from ..kernel.process import Process
 from ..kernel.timerfd import set_timer, wall_timer, was_clock_set
 from ..settings import places
-from . import cgroups, spawning
+from . import cgroups, memory, spawning
 from .deaths import Deaths
 from .family import Families, find
 from .journal import Journal, boot
@@ -245,6 +245,15 @@ class RealKernel:
     def kill_group(self, invocation: str) -> None:
         """Kill all that is in it."""
         self._groups.kill(invocation)
+
+    def memory(self, marks: Sequence[Marks], bounds: Sequence[int]) -> list[int]:
+        """What each family uses."""
+        families = self.families(marks)
+        found = []
+        for one, members, bound in zip(marks, families, bounds, strict=True):
+            main = [] if one.process is None else [one.process.pid]
+            found.append(memory.used([*main, *(member.pid for member in members)], bound))
+        return found
 
     def reap(self, process: ProcessId) -> None:
         """Let it be forgotten."""

@@ -46,9 +46,11 @@ class Outcome(Record):
 UP_BY = {
     "exec": "it still lives after 200 ms",
     "notify": "it sent READY=1",
-    "fd": "it wrote a newline",
+    "fd:": "it wrote a newline",
+    "log:": "a line of its log matches",
+    "after:": "it has lived for so long",
 }
-"""How each kind of readiness is told."""
+"""How each kind of readiness is told; the others answer."""
 
 
 def answer(definition: Definition, life: Life, asked: Asked) -> Outcome | None:
@@ -94,17 +96,30 @@ def _answer_stop(life: Life, asked: Asked) -> Outcome | None:
 
 
 def _up(definition: Definition, life: Life) -> Outcome:
-    how = UP_BY[definition.ready.partition(":")[0]]
+    how = _how(definition, life)
     pid = life.process.pid if life.process is not None else 0
     said = f"; {life.status}" if life.status else ""
     return Outcome(message=f"is up: pid {pid} ({how}{said})")
+
+
+def _how(definition: Definition, life: Life) -> str:
+    """By what it is known to be up."""
+    if life.health.was_late:
+        return f"not known to be ready within {definition.ready_timeout:g}s, and taken to be up"
+    if life.health.is_not_ready:
+        return f"not ready: {life.health.said}"
+    ready = definition.ready
+    return UP_BY.get(ready) or UP_BY.get(ready[: ready.find(":") + 1]) or f"{ready} answers"
 
 
 def _not_up(definition: Definition, life: Life) -> Outcome:
     again = "" if life.state is State.FAILED else "; it will be tried again"
     if life.reason.startswith("not ready"):
         within = f"{definition.ready_timeout:g}s"
-        return Outcome(error="NotReadyInTime", message=f"was not ready within {within}, and was ended{again}")
+        _, _, said = life.reason.partition(": ")
+        why = f" ({said})" if said else ""
+        message = f"was not ready within {within}{why}, and was ended{again}"
+        return Outcome(error="NotReadyInTime", message=message)
     if life.ending is not None and life.ending.failure:
         return Outcome(error="NotStarted", message=f"{life.ending.failure}{again}")
     return Outcome(error="NotStarted", message=f"ended before it was up: {life.ending}{again}")

@@ -190,7 +190,7 @@ class Runner:
         order = Order(name=question["name"], definition=definition, invocation=str(question["ask"]))
         wanted = spawning.plan(order, spawning.Streams(out=os.devnull), self._own if definition.user is None else {})
         environment = {**wanted.environment, **question["variables"]}
-        for name in (spawning.INVOCATION, spawning.NOTIFY_SOCKET):
+        for name in (spawning.INVOCATION, spawning.NOTIFY_SOCKET, spawning.WATCHDOG_TIME):
             # It is no member of the daemon's family, and does not speak for it.
             environment.pop(name, None)
         wanted = wanted.replace(path=command[0], argv=command, environment=environment)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .kernel import Order
 
 INVOCATION, NAME, NOTIFY_SOCKET = "NUMEN_INVOCATION", "NUMEN_NAME", "NOTIFY_SOCKET"
+WATCHDOG_TIME, WATCHDOG_PID = "WATCHDOG_USEC", "WATCHDOG_PID"
 """The variables that numen adds."""
 
 NOTIFY, FD = "notify", "fd:"
@@ -40,7 +41,9 @@ class Streams(Record):
     """The FIFO for standard output, and for standard error if that has none of its own."""
     err: str | None = None
     ready: str | None = None
-    """The FIFO of the kind `fd:N`, or the socket of the kind `notify`."""
+    """The FIFO of the kind `fd:N`."""
+    notify: str | None = None
+    """The notification socket."""
 
 
 class Plan(Record):
@@ -79,10 +82,19 @@ def _environment(order: Order, streams: Streams, own: Mapping[str, str]) -> dict
     environment = {**own, **order.definition.environment}
     environment[INVOCATION], environment[NAME] = order.invocation, order.name
     # One that came along from who defined it, or from a file, would have the daemon speak to a stranger.
-    environment.pop(NOTIFY_SOCKET, None)
-    if order.definition.ready == NOTIFY and streams.ready is not None:
-        environment[NOTIFY_SOCKET] = streams.ready
+    for name in (NOTIFY_SOCKET, WATCHDOG_TIME, WATCHDOG_PID):
+        environment.pop(name, None)
+    if streams.notify is not None:
+        environment[NOTIFY_SOCKET] = streams.notify
+        if order.definition.watchdog is not None:
+            # Who is spawned does WATCHDOG_PID itself: the fork helper (see needs_helper).
+            environment[WATCHDOG_TIME] = str(round(order.definition.watchdog * 1e6))
     return environment
+
+
+def hears_notifications(definition: Definition) -> bool:
+    """Whether it is given a notification socket."""
+    return definition.ready == NOTIFY or definition.watchdog is not None
 
 
 def with_files(environment: Mapping[str, str], paths: Iterable[str], secrets: Mapping[str, str] = {}) -> dict[str, str]:
@@ -95,7 +107,7 @@ def with_files(environment: Mapping[str, str], paths: Iterable[str], secrets: Ma
         _refuse_fifo(path.removeprefix("-"))
         found.update(read_environment_file(path))
     found.update(read_secrets(secrets))
-    for name in (INVOCATION, NAME, NOTIFY_SOCKET):
+    for name in (INVOCATION, NAME, NOTIFY_SOCKET, WATCHDOG_TIME, WATCHDOG_PID):
         found.pop(name, None)
         if name in environment:
             found[name] = environment[name]
@@ -141,6 +153,7 @@ def needs_helper(definition: Definition) -> bool:
         definition.cgroup_memory,
         definition.cgroup_cpu,
         definition.cgroup_tasks,
+        definition.watchdog,
     )
     return (
         any(one is not None for one in asked)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from . import kernel as kernels
 from . import life as lives
-from .deadlines import Deadlines, by_wall
+from .deadlines import Deadlines, by_health, by_wall
 from .decide import decide
 from .errands import Errands
 from .kept import Daemon, has_run
@@ -20,6 +20,7 @@ from .notices import Change, Notice, notices
 from .order import Ordering
 from .recovery import Recovery
 from .requests import Asked, Kind, Outcome, answer
+from .spawning import NOTIFY
 from .trouble import Trouble
 
 TYPE_CHECKING = False
@@ -35,6 +36,9 @@ MOST_STATUS = 1000
 """Characters of a STATUS= that are kept."""
 
 MOST_DIGITS = 18
+
+WATCHDOGS = ("1", "trigger")
+"""What may be said to a watchdog."""
 
 STARTS = (Kind.START, Kind.RESTART)
 """What is refused by a supervisor that is ending."""
@@ -57,6 +61,7 @@ class Supervisor:
         self._ledger = Ledger(kernel, self.daemons, self._trouble)
         self._deadlines = Deadlines(self.daemons)
         self._calendar = Deadlines(self.daemons, by_wall)
+        self._looks = Deadlines(self.daemons, by_health)
         self._wakes_at: float | None = None
         """The wall clock at which the kernel is to wake us."""
         self._errands = Errands(kernel, self.daemons, self._trouble, self._step, self._take)
@@ -173,7 +178,8 @@ class Supervisor:
 
     def next_deadline(self) -> float | None:
         """CLOCK_MONOTONIC of the next turn that is due by itself; `None` where there is none."""
-        due = [one for one in (self._deadlines.first(), self._trouble.again_at) if one is not None]
+        times = (self._deadlines.first(), self._looks.first(), self._trouble.again_at)
+        due = [one for one in times if one is not None]
         return min(due, default=None)
 
     # How it is done.
@@ -234,16 +240,38 @@ class Supervisor:
         daemon = self.daemons.get(message.name)
         if daemon is None:
             return
+        if not self._is_of_family(daemon, message.sender):
+            return
         said = message.assignments
         microseconds = _number(said.get("EXTEND_TIMEOUT_USEC"))
         extend = None if microseconds is None else microseconds / 1e6
         main = self._named_main(daemon, said.get("MAINPID"))
         status = said.get("STATUS")
-        if status is not None or extend is not None or main is not None:
-            status = None if status is None else status[:MOST_STATUS]
-            self._step(daemon, lives.Notified(status=status, extend=extend, main=main))
-        if said.get("READY") == "1":
+        status = None if status is None else status[:MOST_STATUS]
+        watchdog, microseconds = said.get("WATCHDOG"), _number(said.get("WATCHDOG_USEC"))
+        told = lives.Notified(
+            status=status,
+            extend=extend,
+            main=main,
+            watchdog=watchdog if watchdog in WATCHDOGS else None,
+            watchdog_time=microseconds / 1e6 if microseconds else None,
+        )
+        if told != lives.Notified():
+            self._step(daemon, told)
+        if said.get("READY") == "1" and daemon.in_use.ready == NOTIFY:
             self._step(daemon, lives.BecameReady())
+
+    def _is_of_family(self, daemon: Daemon, sender: ProcessId | None) -> bool:
+        """Whether who sent a notification may speak for a daemon; of one that is gone already nobody can tell."""
+        if sender is None or sender == daemon.life.process or sender in daemon.speakers:
+            return True
+        with self._trouble.tolerance("look for the family of a daemon"):
+            (family,) = self.kernel.families([daemon.marks()])
+            if sender in family:
+                daemon.speakers.add(sender)
+                return True
+            return not self.kernel.is_alive(sender)
+        return True  # its user is the daemon's
 
     def _take_answer(self, answered: kernels.Answered) -> None:
         daemon = self.daemons.get(answered.name)
@@ -270,6 +298,8 @@ class Supervisor:
         now = self.kernel.monotonic()
         while (daemon := self._deadlines.next_due(now)) is not None:
             self._step(daemon, lives.TimeCame())
+        while (daemon := self._looks.next_due(now)) is not None:
+            self._step(daemon, lives.LookCame())
         if self._calendar.first() is None:
             return
         wall = self.kernel.wall()
@@ -286,6 +316,7 @@ class Supervisor:
     def _take_up_times(self, daemon: Daemon) -> None:
         self._deadlines.schedule(daemon)
         self._calendar.schedule(daemon)
+        self._looks.schedule(daemon)
 
     def _try_again(self) -> None:
         """What failed a while ago."""
@@ -306,17 +337,21 @@ class Supervisor:
         if after != before:
             daemon.go_on(after)
             self._errands.know_main(daemon)
-            times_before = (before.deadline, before.wake, before.wake_wall)
-            if (after.deadline, after.wake, after.wake_wall) != times_before or isinstance(event, lives.TimeCame):
+            times_before = (before.deadline, before.wake, before.wake_wall, before.health.next_look())
+            times = (after.deadline, after.wake, after.wake_wall, after.health.next_look())
+            if times != times_before or isinstance(event, lives.TimeCame | lives.LookCame):
                 self._take_up_times(daemon)
             if after.task is not before.task:
                 self._ledger.keep_task(daemon.name, before.task, after.task)
             if after.wanted != before.wanted:
                 self._ledger.are_wants_written = False
-            self._on_change(Change(name=daemon.name, notices=notices(daemon.in_use, before, after, now)))
+            told = notices(daemon.in_use, before, after, now)
+            if told or after.differs(before):
+                self._on_change(Change(name=daemon.name, notices=told))
             self._unsettle(daemon.name)
         self._touched[daemon.name] = None
-        is_written = after == before or self._ledger.write_life(daemon)
+        # What a probe answers, and a watchdog is told, changes nothing that the next supervisor needs.
+        is_written = not after.differs(before) or self._ledger.write_life(daemon)
         if spawns and not is_written:
             self._step(daemon, lives.SpawnFailed(failure="cannot write down that it is about to be spawned"))
             return

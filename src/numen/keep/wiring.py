@@ -182,7 +182,8 @@ class Wiring:
         if b"\n" in said:
             yield Ready(name=name)
             # It is needed no longer: at rest a daemon costs a descriptor or two.
-            self._forget_readiness(channels)
+            self._forget([channels.ready])
+            channels.close_ready()
         else:
             channels.forget_readiness(len(said) - taken)
 
@@ -261,12 +262,15 @@ class Wiring:
 
     def _forget_readiness(self, channels: Channels) -> None:
         listener = -1 if channels.listener is None else channels.listener.fileno()
-        for descriptor in (channels.ready, listener):
+        self._forget([channels.ready, listener])
+        channels.close_readiness()
+
+    def _forget(self, descriptors: list[int]) -> None:
+        for descriptor in descriptors:
             if descriptor >= 0:
                 self._sources.ignore(descriptor)
                 self._keeper.withdraw(descriptor)
                 self._keeper.drop(inode(descriptor))
-        channels.close_readiness()
 
 
 def _logs(name: str, channels: Channels) -> list[tuple[str, int]]:

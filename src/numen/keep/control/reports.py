@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from ...settings.signals import signal_name
 from ..decide import NOT_READY
+from ..health import NO_ANSWER
 from ..life import RESTING, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..definitions.definition import Definition
     from ..kept import Daemon
+    from ..life import Life
     from ..notices import Notice
 
 BEING_SPAWNED = "being spawned"
@@ -33,6 +36,7 @@ def report(daemon: Daemon, wall: float, monotonic: float) -> dict[str, Any]:
         "by": life.by,
         "status": life.status,
     }
+    said |= _health_of(life, definition)
     if life.process is not None and life.has_main:
         said |= {"pid": life.process.pid, "start_time": life.process.start_time}
     if life.ending is not None:
@@ -43,6 +47,23 @@ def report(daemon: Daemon, wall: float, monotonic: float) -> dict[str, Any]:
         said["due"] = wall + life.deadline - monotonic
     if (awaited := _awaited(daemon)) is not None:
         said["awaited"] = awaited
+    return said
+
+
+def _health_of(life: Life, definition: Definition) -> dict[str, Any]:
+    """What is known of one that runs."""
+    health = life.health
+    if health.is_not_ready:
+        health_said = f"not ready: {health.said}"
+    elif health.is_silent:
+        health_said = f"{NO_ANSWER}: {health.said}"
+    else:
+        health_said = ""
+    said: dict[str, Any] = {"health": health_said}
+    if health.said:
+        said["last_failure"] = health.said
+    if health.memory is not None:
+        said |= {"memory": health.memory, "memory_limit": definition.max_memory}
     return said
 
 
