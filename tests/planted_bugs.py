@@ -640,8 +640,8 @@ BUGS = (
     Bug(
         name="a stop that waits for others is forgotten by a crash",
         plant=held_stop_forgotten_by_a_crash,
-        found_by=(UNWANTED,),
-        within=300,
+        found_by=(UNWANTED, ORDERED),
+        within=1000,
         is_ordered=True,
     ),
 )
