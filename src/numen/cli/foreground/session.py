@@ -252,7 +252,10 @@ class Session:
         self._judge()
 
     def _take_outcome(self, outcome: dict[str, Any]) -> None:
-        name = outcome["name"]
+        name, report = outcome["name"], outcome.get("daemon")
+        # It may be known by this before the status tells; of two the later one counts, by whichever way it came.
+        if report is not None and report["since"] > self._reports.get(name, report | {"since": 0.0})["since"]:
+            self._reports[name] = report
         if outcome["ok"]:
             self._failures.pop(name, None)
         elif self._status is None and outcome.get("error") not in OVERTAKEN:
