@@ -324,7 +324,7 @@ def test_an_environment_file_sets_nothing_that_numen_sets(tmp_path: Path) -> Non
 
 
 def test_a_daemon_of_the_kind_notify_learns_its_socket() -> None:
-    plan = spawning.plan(order(ready="notify"), Streams(out="/fifo", ready="/socket"))
+    plan = spawning.plan(order(ready="notify"), Streams(out="/fifo", notify="/socket"))
 
     assert plan.environment["NOTIFY_SOCKET"] == "/socket"
 

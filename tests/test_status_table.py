@@ -55,6 +55,17 @@ def facts(**changes: Any) -> dict[str, Any]:
             "waits for a newline on fd:3, ended in 30s",
         ),
         (
+            {
+                "state": "starting",
+                "ready": "tcp://[::1]:80",
+                "awaited": "x",
+                "due": NOW + 30,
+                "last_failure": "refused",
+            },
+            "waits for tcp://[::1]:80, ended in 30s; refused",
+        ),
+        ({"health": "not ready: refused"}, "not ready: refused"),
+        (
             {"state": "stopping", "reason": "stop", "awaited": "SIGKILL", "due": NOW + 8},
             "stop by ann (pid 7); SIGKILL in 8s",
         ),

@@ -100,6 +100,10 @@ def _standing(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if facts["memory"] is not None:
         yield "memory", f"{size(facts['memory'])} in {facts['processes']} process{'es' * (facts['processes'] != 1)}"
         yield "cpu", f"{facts['cpu'] * 100:.1f}% ({facts['cpu_seconds']:.2f} seconds)"
+    if facts["memory_limit"] is not None:
+        yield "memory limit", size(facts["memory_limit"])
+    yield "health", facts["health"] or ""
+    yield "last bad answer", facts["last_failure"] or ""
     yield "says", facts["status"]
     yield "ready by", facts["ready"]
     yield "wanted", f"{'yes' if facts['wanted'] else 'no'}{', asked for by ' + facts['by'] if facts['by'] else ''}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FACTS = (
     *("name", "state", "since", "wanted", "start", "pid", "start_time", "invocation", "restarts", "failures", "ready"),
     *("ending", "ending_status", "due", "awaited", "reason", "by", "status", "cpu", "cpu_seconds", "memory"),
-    *("processes",),
+    *("processes", "health", "last_failure", "memory_limit"),
 )
 """What is told of a daemon as JSON, in this order; null where it does not arise."""
 
@@ -158,9 +158,15 @@ def why(facts: dict[str, Any], now: float | None = None) -> str:
             ended = f"restarted after {facts['ending']}" if facts["restarts"] and facts["ending"] else ""
             continues = f"is suspended by a signal; numen signal CONT {facts['name']} continues it"
             held = f"is stopped after {facts['awaited']}" if facts["awaited"] else ""
-            parts = [continues if facts.get("is_suspended") else "", held, facts["status"], ended]
+            parts = [
+                continues if facts.get("is_suspended") else "",
+                held,
+                facts["health"] or "",
+                facts["status"],
+                ended,
+            ]
         case "starting":
-            parts = [_awaited(facts, now), facts["status"]]
+            parts = [_awaited(facts, now), facts["last_failure"] or "", facts["status"]]
         case "stopping":
             parts = [_cause(facts), _awaited(facts, now)]
         case "backoff":
@@ -188,8 +194,9 @@ _WAITS = {"exec": "must live 200 ms", "notify": "waits for READY=1"}
 def _awaited(facts: dict[str, Any], now: float | None) -> str:
     awaited = facts["awaited"] or ""
     if facts["state"] == STARTING and awaited != "being spawned":
-        awaited = _WAITS.get(facts["ready"], f"waits for a newline on {facts['ready']}")
-        if facts["ready"] == "exec":
+        ready = facts["ready"]
+        awaited = _WAITS.get(ready) or f"waits for {'a newline on ' if ready.startswith('fd:') else ''}{ready}"
+        if ready == "exec" or ready.startswith("after:"):
             return awaited
         awaited += ", ended"
     if facts["due"] is None or not awaited:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...settings.signals import signal_name
 from ..decide import NOT_READY
-from ..health import NO_ANSWER
+from ..health import NO_ANSWER, is_up_by_time
 from ..life import RESTING, State
 
 TYPE_CHECKING = False
@@ -62,8 +62,8 @@ def _health_of(life: Life, definition: Definition) -> dict[str, Any]:
     said: dict[str, Any] = {"health": health_said}
     if health.said:
         said["last_failure"] = health.said
-    if health.memory is not None:
-        said |= {"memory": health.memory, "memory_limit": definition.max_memory}
+    if definition.max_memory is not None:
+        said["memory_limit"] = definition.max_memory
     return said
 
 
@@ -87,7 +87,9 @@ def _awaited(daemon: Daemon) -> str | None:
     if life.state is State.STARTING:
         if life.process is None:
             return BEING_SPAWNED
-        return "its first 200 ms" if definition.ready == "exec" else NOT_READY
+        if is_up_by_time(definition):
+            return "its first 200 ms" if definition.ready == "exec" else definition.ready
+        return NOT_READY
     if life.process is None:
         return BEING_SPAWNED
     if life.deadline is None:
