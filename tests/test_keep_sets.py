@@ -1,5 +1,6 @@
 """Sets of daemons: a file is read whole, or all mistakes in it are told, each with its place."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from numen.keep.definitions.sets import DaemonSet, from_text
 from numen.keep.definitions.tables import to_table
 
 TRUE = 'command = ["/bin/true"]'
+
+HERE = os.getcwd()
+"""Where the file stands in which these sets are, were there one."""
 
 
 def read(text: str) -> DaemonSet:
@@ -45,8 +49,8 @@ def test_each_table_is_a_daemon() -> None:
     found = read(f'[daemon.web]\n{TRUE}\nnice = 5\n[daemon."db.1"]\n{TRUE}\n')
 
     assert found.definitions == {
-        "web": Definition(command=("/bin/true",), nice=5),
-        "db.1": Definition(command=("/bin/true",)),
+        "web": Definition(command=("/bin/true",), nice=5, directory=HERE),
+        "db.1": Definition(command=("/bin/true",), directory=HERE),
     }
 
 
@@ -68,7 +72,7 @@ def test_defaults_hold_where_nothing_else_is_said() -> None:
         command = ["/bin/false"]
     """)
 
-    true = Definition(command=("/bin/true",), log_size=2**20)
+    true = Definition(command=("/bin/true",), log_size=2**20, directory=HERE)
     assert found.definitions == {
         "web": true.replace(nice=6, log_keep=4),
         "db": true.replace(command=("/bin/false",), nice=5, log_keep=3),
@@ -270,7 +274,8 @@ GOOD_LINES = ("nice = 1", 'umask = "022"', "# a comment", "", 'log.size = "1MB"'
 BAD_LINES = {
     "nise = 3": "nise",
     "nice = 40": "nice",
-    "directory = 'srv'": "directory",
+    "directory = 3": "directory",
+    "before_start = ['no-such-program']": "before_start",
     "log.sise = 3": "log.sise",
     "log . keep = 0": "log.keep",
     "'no such' = '''\nnice = 40\n'''": "no such",

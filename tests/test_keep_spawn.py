@@ -216,12 +216,20 @@ os.execv("/bin/ls", ["ls", "/proc/self/fd"])
 
 
 def test_the_environment_is_that_of_the_definition_and_numens_own(spawned: Way, tmp_path: Path) -> None:
-    wanted = order(environment={"A": "1", "NUMEN_INVOCATION": "stale", "NOTIFY_SOCKET": "/stale"})
+    stale = {"NUMEN_INVOCATION": "stale", "NOTIFY_SOCKET": "/stale"}
+    wanted = order(environment={"A": "1", "PATH": "/opt/bin", **stale})
 
     process = spawned(wanted, streams(tmp_path))
 
     environment = observe.look(process.pid).environ
-    assert environment == {"A": "1", "NUMEN_INVOCATION": wanted.invocation, "NUMEN_NAME": "web"}
+    own = {"NUMEN_INVOCATION": wanted.invocation, "NUMEN_NAME": "web"}
+    assert environment == {"A": "1", "PATH": "/opt/bin", **own}
+
+
+def test_who_defines_no_path_gets_the_usual_one() -> None:
+    plan = spawning.plan(order(environment={}), spawning.Streams(out="/out"))
+
+    assert plan.environment["PATH"] == "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def test_a_text_that_is_not_unicode_comes_through(spawned: Way, tmp_path: Path) -> None:

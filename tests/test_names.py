@@ -49,6 +49,15 @@ def test_a_pattern_means_the_names_that_a_shell_would_find(
     assert matching(patterns, NAMES) == (found, unmatched)
 
 
+INSTANCES = ["worker@10", "worker@2", "worker@1", "worker@x", "worker@01", "web", "web@1"]
+
+
+def test_a_name_without_a_number_means_all_instances_in_the_order_of_their_numbers() -> None:
+    assert matching(["worker"], INSTANCES) == (["worker@1", "worker@2", "worker@10"], [])
+    assert matching(["web", "worker@2"], INSTANCES) == (["web", "worker@2"], []), "one has just that name"
+    assert matching(["worker@", "w"], INSTANCES) == ([], ["worker@", "w"])
+
+
 def test_what_is_a_name_means_that_one_alone() -> None:
     assert matching(["a[b]"], ["a[b]", "ab"]) == (["a[b]"], [])
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TABLE = Table(
     command="apply",
     usage=("numen apply [--dry-run] [--quiet] [--json] [FILE]",),
-    description="Let the daemons be as FILE has them; ./numen.toml where none is named. Added ones are started,\n"
+    description="Let the daemons be as FILE has them; ./numen.toml or ./Procfile where none is named. Added ones are started,\n"
     "changed ones restarted where the change takes that, removed ones stopped; what is unchanged is not touched.\n"
     "The difference is shown before. Nothing is done where anything in FILE cannot be used.",
     epilog=f"""examples:
@@ -37,4 +37,4 @@ def run(arguments: Sequence[str]) -> int:
     source = applying.source_of(words, "apply")
     from ..keep.definitions import sets
 
-    return applying.apply("apply", source, sets.read(source).definitions, values)
+    return applying.apply("apply", source, sets.load(source).definitions, values)

@@ -24,11 +24,14 @@ MOST_VALUE = 60
 def source_of(words: list[str], command: str) -> str:
     """The file that is meant, by its full path. Raises BadOption."""
     from ..errors import BadOption
-    from ..keep.definitions.sets import FILE
+    from ..keep.definitions.sets import FILE, found_in
 
     if len(words) > 1:
         raise BadOption(f"one file at a time: numen {command} numen.toml")
-    return os.path.abspath(words[0] if words else FILE)
+    path = words[0] if words else "."
+    if os.path.isdir(path):
+        path = found_in(path) or os.path.join(path, FILE)
+    return os.path.abspath(path)
 
 
 def apply(command: str, source: str, definitions: Mapping[str, Definition], values: dict[str, Any]) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ..errors import BadOption
 from .main import say
 from .options import Option, Table
@@ -18,9 +16,9 @@ if TYPE_CHECKING:
 TABLE = Table(
     command="check",
     usage=("numen check [--quiet] [--json] [FILE]",),
-    description="Tell every mistake in definitions, with file, line and column. FILE is a set such as numen.toml, a\n"
-    "definition, or a directory of definitions; without it, ./numen.toml is checked, or, where there is none, the\n"
-    "directory of your definitions. Nothing is changed.",
+    description="Tell every mistake in definitions, with file, line and column. FILE is a set such as numen.toml or a\n"
+    "Procfile, a definition, or a directory of a set or of definitions; without it, ./numen.toml or ./Procfile is\n"
+    "checked, or, where there is neither, the directory of your definitions. Nothing is changed.",
     epilog="""examples:
   numen check
   numen check numen.toml && echo "all is well"
@@ -53,10 +51,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _usual() -> str:
-    from ..keep.definitions.sets import FILE
+    from ..keep.definitions.sets import found_in
     from ..settings.places import definitions_directory
 
-    return FILE if os.path.lexists(FILE) else definitions_directory()
+    return found_in(".") or definitions_directory()
 
 
 def _line(one: Told) -> str:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 TABLE = Table(
     command="up",
     usage=("numen up [OPTIONS] [NAME...]",),
-    description="Run the daemons of ./numen.toml in the foreground, under a supervisor of their own, and show what\n"
-    "they write. With NAMEs, just these and what they require; a name may be a shell pattern: 'web-*'.\n"
+    description="Run the daemons of ./numen.toml, or of ./Procfile, in the foreground, under a supervisor of their own,\n"
+    "and show what they write. With NAMEs, just these and what they require; a name may be a shell pattern: 'web-*'.\n"
     "Ctrl-C stops all in order, a second one kills them at once.",
     epilog="""examples:
   numen up
@@ -25,7 +25,7 @@ of the first that failed; 0 after a stop in order; 1 the system failed, 2 a mist
 4 no permission, 6 the file, a name or what a definition names cannot be used, 8 the directory is in use,
 9 one could not be started, 124 one was not ready in time, 128 + N when all were killed by a second signal N""",
     options=(
-        Option(flags=("--file", "-f"), metavar=("FILE",), help="the file of the daemons (./numen.toml)"),
+        Option(flags=("--file", "-f"), metavar=("FILE",), help="the file of the daemons, or its directory (.)"),
         Option(flags=("--watch", "-w"), help="restart a daemon when a file in its directory changes"),
         Option(
             flags=("--ignore",),

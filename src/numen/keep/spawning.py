@@ -10,6 +10,7 @@ import os
 import resource
 import stat
 
+from ..become.command import DEFAULT_PATH
 from ..become.surroundings import DEFAULT_UMASK
 from ..errors import Unusable
 from ..kernel import proc, spawn
@@ -79,7 +80,7 @@ def plan(order: Order, streams: Streams, own: Mapping[str, str] | None = None, c
 
 
 def _environment(order: Order, streams: Streams, own: Mapping[str, str]) -> dict[str, str]:
-    environment = {**own, **order.definition.environment}
+    environment = {"PATH": DEFAULT_PATH, **own, **order.definition.environment}
     environment[INVOCATION], environment[NAME] = order.invocation, order.name
     # One that came along from who defined it, or from a file, would have the daemon speak to a stranger.
     for name in (NOTIFY_SOCKET, WATCHDOG_TIME, WATCHDOG_PID):

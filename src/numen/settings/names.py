@@ -14,6 +14,9 @@ LONGEST_NAME = 100
 OWN_NAME = "numen"
 """The supervisor's own name: `numen logs numen` shows its log."""
 
+INSTANCE = "@"
+"""What stands between a name and the number of an instance: `worker@3`."""
+
 
 def check_name(name: str) -> None:
     """Raise BadOption for what is no name of a daemon, because it could not be the name of a file."""
@@ -35,19 +38,32 @@ def check_kept_name(name: str) -> None:
 def matching(patterns: Iterable[str], names: Iterable[str]) -> tuple[list[str], list[str]]:
     """The names that are meant, each once, and the patterns that mean none.
 
-    What is a name means that one alone; anything else is a shell pattern, whose names come sorted.
+    What is a name means that one alone; `worker` means each `worker@N` where no daemon has just that name; anything
+    else is a shell pattern, whose names come sorted.
     """
     from fnmatch import fnmatchcase
 
-    known = sorted(set(names))
+    known = sorted(set(names), key=_by_number)
     found: dict[str, None] = {}
     unmatched = []
     for pattern in patterns:
-        meant: Sequence[str] = [pattern] if pattern in known else [one for one in known if fnmatchcase(one, pattern)]
+        meant: Sequence[str] = [pattern] if pattern in known else [one for one in known if template_of(one) == pattern]
+        meant = meant or [one for one in known if fnmatchcase(one, pattern)]
         found.update(dict.fromkeys(meant))
         if not meant:
             unmatched.append(pattern)
     return list(found), unmatched
+
+
+def template_of(name: str) -> str | None:
+    """The name without its number, of which it is an instance: `worker` of `worker@3`; `None` of another name."""
+    base, sign, number = name.rpartition(INSTANCE)
+    return base if base and sign and number.isascii() and number.isdigit() and number[0] != "0" else None
+
+
+def _by_number(name: str) -> tuple[str, int, str]:
+    base = template_of(name)
+    return (name, 0, name) if base is None else (base, int(name.rpartition(INSTANCE)[2]), name)
 
 
 def comma_separated(text: str) -> list[str]:

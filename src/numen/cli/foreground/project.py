@@ -6,7 +6,6 @@ import os
 
 from ...errors import Unusable
 from ...keep.definitions.definition import FILE
-from ...keep.definitions.sets import FILE as USUAL
 from ...record import Record
 from ..words import no_daemon
 
@@ -48,13 +47,18 @@ class Project(Record):
 
 def read(path: str | None, names: Sequence[str], environment: Mapping[str, str]) -> Project:
     """What a file defines, and of that what is named. Raises BadDefinition, Unusable, NoPermission."""
+    from ...become.command import DEFAULT_PATH
     from ...keep.definitions import sets
     from ...settings.places import absolute
 
-    if path is None and not os.path.lexists(USUAL):
-        raise Unusable(f"there is no {USUAL} here; go to where it is, or name a file: numen up --file {USUAL}")
-    path = absolute(path or USUAL)
-    found = sets.read(path).definitions
+    if path is None and sets.found_in(".") is None:
+        raise Unusable(
+            f"there is no {sets.FILE} here, and no {sets.PROCFILE}; go to where one is, or name one:"
+            f" numen up --file {sets.FILE}"
+        )
+    path = absolute(sets.file_of(path or "."))
+    # His daemons have the caller's PATH.
+    found = sets.load(path, environment.get("PATH") or DEFAULT_PATH).definitions
     definitions = {name: adapted(one, environment, source=path) for name, one in found.items()}
     project = Project(path=path, definitions=definitions, chosen=choose(found, names))
     if not project.chosen:

@@ -12,7 +12,7 @@ from ...record import Record
 from . import references
 from .comparison import difference
 from .keys import BY_NAME
-from .sets import order_of
+from .set_tables import order_of
 from .tables import bad_definition
 
 TYPE_CHECKING = False

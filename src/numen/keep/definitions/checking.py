@@ -41,6 +41,9 @@ class Checked(Record):
 def check(path: str) -> Checked:
     """Look for mistakes in a file, or in a directory of definitions. Raises Unusable or NoPermission for the file."""
     if os.path.isdir(path):
+        found = sets.found_in(path)
+        if found is not None:
+            return check(found)
         return _check_all(os.path.join(path, entry) for entry in files.entries(path))
     try:
         return Checked(daemons=tuple(_names(path)))
@@ -61,6 +64,8 @@ def _check_all(paths: Iterable[str]) -> Checked:
 
 def _names(path: str) -> Iterable[str]:
     """The daemons that a file defines, which is a set or a definition. Raises BadDefinition."""
+    if sets.is_procfile(path):
+        return sets.load(path).definitions
     source = Source(files.read_content(path, sets.LARGEST_FILE), path)
     table = source.table()
     if os.path.basename(path) == sets.FILE or sets.is_set(table):

@@ -71,12 +71,19 @@ class Wrong(Record):
     message: str
 
 
-def check(orders: Mapping[str, Order]) -> list[Wrong]:
-    """The references to daemons that are not there, and those that lead around in a circle."""
-    waiting = {name: [(place, one.name) for place, one in order.waited_for()] for name, order in orders.items()}
-    restarting = {name: list(order.restarted_with()) for name, order in orders.items()}
+def check(orders: Mapping[str, Order], groups: Mapping[str, Sequence[str]] = {}) -> list[Wrong]:
+    """The references to daemons that are not there, and those that lead around in a circle.
+
+    `groups` are names that mean several.
+    """
+
+    def ways(found: Iterable[tuple[Place, str]]) -> list[tuple[Place, str]]:
+        return [(place, one) for place, name in found for one in groups.get(name, (name,))]
+
+    waiting = {name: ways((place, one.name) for place, one in order.waited_for()) for name, order in orders.items()}
+    restarting = {name: ways(order.restarted_with()) for name, order in orders.items()}
     return [
-        *_unknown(orders),
+        *_unknown(orders, groups),
         *_circles(waiting, "it waits for itself"),
         *_circles(restarting, "it is restarted with itself, again and again"),
     ]
@@ -93,14 +100,25 @@ def circle_of(name: str, targets: Mapping[str, Sequence[str]]) -> str:
     return drawn(_shortest_circle(name, targets))
 
 
-def _unknown(orders: Mapping[str, Order]) -> Iterator[Wrong]:
+def _unknown(orders: Mapping[str, Order], groups: Mapping[str, Sequence[str]]) -> Iterator[Wrong]:
+    messages: dict[str, str] = {}
     for name, order in orders.items():
         for place, one in order.names():
-            if one not in orders:
-                meant = nearest(one, orders)
-                hint = f"; did you mean {meant}?" if meant else ""
-                message = f"there is no daemon {shown(one)} in this file{hint}"
-                yield Wrong(name=name, place=place, message=message)
+            if one not in orders and one not in groups:
+                if one not in messages:  # looking for the nearest takes its time
+                    meant = nearest(one, [*orders, *groups])
+                    hint = f"; did you mean {meant}?" if meant else ""
+                    messages[one] = f"there is no daemon {shown(one)} in this file{hint}"
+                yield Wrong(name=name, place=place, message=messages[one])
+
+
+def expanded(references: Iterable[Reference], groups: Mapping[str, Sequence[str]]) -> tuple[Reference, ...]:
+    """The references with each name that means several replaced by these; each name once, as it stands first."""
+    found: dict[str, Reference] = {}
+    for reference in references:
+        for one in groups.get(reference.name, (reference.name,)):
+            found.setdefault(one, reference.replace(name=one))
+    return tuple(found.values())
 
 
 def _circles(ways: Mapping[str, Sequence[tuple[Place, str]]], words: str) -> Iterator[Wrong]:

@@ -5,11 +5,10 @@ It takes whatever numen takes. What it cannot say, such as that a name means a u
 
 from __future__ import annotations
 
-from . import keys
+from . import instances, keys, relative
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
 
@@ -28,23 +27,29 @@ def schema() -> dict[str, Any]:
         "$defs": {
             "definition": {**_table(_properties()), "required": ["command"]},
             "defaults": _table(_properties(in_set=True)),
-            "daemon": _table(_properties(in_set=True)),
+            "daemon": _table({**_properties(in_set=True), instances.KEY: instances.SCHEMA}),
             **{key.name: _described(key) for key in keys.KEYS},
+            **{f"set.{key.name}": relative.relaxed(_described(key)) for key in keys.KEYS if _is_other(key)},
         },
     }
 
 
 def _properties(*, in_set: bool = False) -> dict[str, Any]:
     """Each key, those with a dot in their name in the table that the name begins with."""
-    plain = {
-        key.name: _reference(key.name) for key in keys.KEYS if "." not in key.name and not (key.machine and in_set)
-    }
-    return plain | {group: _table(_inner(group)) for group in sorted(keys.GROUPS)}
+    found: dict[str, Any] = {}
+    groups: dict[str, dict[str, Any]] = {group: {} for group in sorted(keys.GROUPS)}
+    for key in keys.KEYS:
+        group, _, last = key.name.rpartition(".")
+        if not (key.machine and in_set):
+            (groups[group] if group else found)[last] = _reference(
+                f"set.{key.name}" if in_set and _is_other(key) else key.name
+            )
+    return found | {group: _table(inner) for group, inner in groups.items()}
 
 
-def _inner(group: str) -> dict[str, Any]:
-    names: Iterable[str] = (key.name for key in keys.KEYS if key.name.startswith(f"{group}."))
-    return {name.partition(".")[2]: _reference(name) for name in names}
+def _is_other(key: keys.Key) -> bool:
+    """Whether other values than in a file of one daemon are right in a set: paths that are not full."""
+    return relative.is_path(key.name) and not key.machine
 
 
 def _table(properties: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from .kinds import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from ...settings.toml_positions import Path
@@ -71,8 +71,17 @@ def read_table(table: Mapping[str, Any]) -> tuple[Definition | None, list[Mistak
     return None if mistakes else Definition(**values), mistakes
 
 
-def read_values(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
-    """The values that stand in a table, by the fields of Definition, and what is wrong with others."""
+def _as_written(_name: str, value: Any) -> Any:
+    return value
+
+
+def read_values(
+    table: Mapping[str, Any], prepare: Callable[[str, Any], Any] = _as_written
+) -> tuple[dict[str, Any], list[Mistake]]:
+    """The values that stand in a table, by the fields of Definition, and what is wrong with others.
+
+    `prepare` makes of what is written, given the key's name, what the key takes; it may raise BadOption.
+    """
     values: dict[str, Any] = {}
     mistakes: list[Mistake] = []
     if not isinstance(table, dict):
@@ -84,9 +93,9 @@ def read_values(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]
             mistakes.append(Mistake(key=name, message=unknown(name), path=path))
             continue
         try:
-            values[key.field] = key.kind.parse(written)
+            values[key.field] = key.kind.parse(prepare(name, written))
         except BadOption as error:
-            mistakes += _mistakes_in(key, path, written, error)
+            mistakes += _mistakes_in(key, path, written, error, prepare)
     return values, mistakes
 
 
@@ -97,13 +106,15 @@ def missing_keys(table: Mapping[str, Any]) -> list[Mistake]:
     return [Mistake(key="command", message="it is missing; write the program and its arguments", path=("command",))]
 
 
-def _mistakes_in(key: Key, path: Path, written: Any, error: BadOption) -> list[Mistake]:
+def _mistakes_in(
+    key: Key, path: Path, written: Any, error: BadOption, prepare: Callable[[str, Any], Any]
+) -> list[Mistake]:
     """What is wrong with a value: of a table each entry that is wrong by itself."""
     found: list[tuple[Path, str]] = []
     if isinstance(written, dict) and key.kind.schema.get("type") == "object":
         for name, one in written.items():
             try:
-                key.kind.parse({name: one})
+                key.kind.parse(prepare(key.name, {name: one}))
             except BadOption as wrong:
                 found.append(((*path, str(name)), str(wrong)))
     return [
