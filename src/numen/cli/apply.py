@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 TABLE = Table(
     command="apply",
     usage=("numen apply [--dry-run] [--quiet] [--json] [FILE]",),
-    description="Let the daemons be as FILE has them; ./numen.toml or ./Procfile where none is named. Added ones are started,\n"
-    "changed ones restarted where the change takes that, removed ones stopped; what is unchanged is not touched.\n"
-    "The difference is shown before. Nothing is done where anything in FILE cannot be used.",
+    description="Let the daemons be as FILE has them; ./numen.toml or ./Procfile where none is named. Added ones are\n"
+    "started, changed ones restarted where the change takes that, removed ones stopped; what is unchanged is not\n"
+    "touched. The difference is shown before. Nothing is done where anything in FILE cannot be used.",
     epilog=f"""examples:
   numen apply
   numen apply --dry-run /srv/shop/numen.toml

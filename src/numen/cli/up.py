@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 TABLE = Table(
     command="up",
     usage=("numen up [OPTIONS] [NAME...]",),
-    description="Run the daemons of ./numen.toml, or of ./Procfile, in the foreground, under a supervisor of their own,\n"
+    description="Run the daemons of ./numen.toml or ./Procfile in the foreground, under a supervisor of their own,\n"
     "and show what they write. With NAMEs, just these and what they require; a name may be a shell pattern: 'web-*'.\n"
     "Ctrl-C stops all in order, a second one kills them at once.",
     epilog="""examples:
