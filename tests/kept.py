@@ -47,9 +47,13 @@ class Kept:
 
     def numen(self, *argv: str | Path, status: int = 0) -> str:
         """Run the command here, which must end with that status; what it prints, or its error where it is to fail."""
-        done: subprocess.CompletedProcess[str] = run_numen(*argv, env={"NUMEN_HOME": str(self.home)})
+        done = self.run(*argv)
         assert done.returncode == status, (argv, done.returncode, done.stdout, done.stderr)
         return done.stderr if status else done.stdout
+
+    def run(self, *argv: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run the command here, however it ends."""
+        return run_numen(*argv, env={"NUMEN_HOME": str(self.home)})
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method, by as many supervisors as it takes."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from numen.keep import backoff, decide, requests
+from numen.keep import backoff, decide, requests, tasks
 from numen.keep import life as lives
 from numen.keep.deadlines import Deadlines
 from numen.keep.errands import Errands
@@ -22,6 +22,7 @@ from numen.keep.life import Life, ProcessId, State
 from numen.keep.order import Ordering
 from numen.keep.supervisor import Supervisor
 from numen.record import Record
+from numen.schedule import state as schedules
 from simulated_kernel import SimulatedKernel, Violation
 from simulated_life import Script, play
 
@@ -40,6 +41,8 @@ class Bug(Record):
     """The lives after which it is found at the latest."""
     is_ordered: bool = False
     """Whether it is looked for among daemons that refer to each other."""
+    tasks: float = 0.0
+    """How likely the daemons of these lives are to be tasks."""
 
 
 class Found(Record):
@@ -63,7 +66,7 @@ def hunt(bug: Bug, seconds: float = 30.0) -> Found | None:
         bug.plant(patch)
         for number, script in enumerate(scripts(), 1):
             try:
-                play(script.replace(is_ordered=bug.is_ordered))
+                play(script.replace(is_ordered=bug.is_ordered, tasks=bug.tasks))
             except Violation as violation:
                 return Found(invariant=violation.invariant, lives=number, message=str(violation))
             if time.monotonic() > end:
@@ -358,6 +361,22 @@ def removed_but_running(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(requests, "_answer_stop", hasty)
 
 
+def task_runs_on_without_its_schedule(patch: pytest.MonkeyPatch) -> None:
+    record = Life.record
+    patch.setattr(Life, "record", lambda self: record(self.replace(task=None)))
+
+
+def task_ended_unnoticed(patch: pytest.MonkeyPatch) -> None:
+    tell = tasks._Deciding._tell
+
+    def forgetful(self: Any, event: Any, schedule: Any = None) -> None:
+        tell(self, event, schedule)
+        if isinstance(event, schedules.Ended) and self.state.history:
+            self.state = self.state.replace(history=self.state.history[:-1])
+
+    patch.setattr(tasks._Deciding, "_tell", forgetful)
+
+
 COPY, ORPHANS, TIMER = "no second copy", "no orphans", "no timer is lost"
 ORDERED = "order holds"
 UNWANTED, REMEMBERED, SHUTDOWN = "never running when unwanted", "wanted is remembered", "a shutdown ends"
@@ -365,6 +384,8 @@ TRUE, REAPED, SEEN = "statuses are true", "every ending is reaped", "every endin
 ANSWERED, WHOLE, STRANGER = "every request is answered once", "a family is ended whole", "no signal to a stranger"
 EARLY, OFTEN = "no restart comes too early", "no more restarts than the policy allows"
 CUT_SHORT, SAME, IDLE = "no stop is cut short", "a crash changes nothing", "no wake-up with nothing due"
+RUN, TASK = "a run of a schedule is a run of the daemon", "a task that is wanted is on"
+LOST_RUN = "no run is lost"
 UP = "nothing is said to be up before it is"
 
 
@@ -643,6 +664,20 @@ BUGS = (
         found_by=(UNWANTED, ORDERED),
         within=1000,
         is_ordered=True,
+    ),
+    Bug(
+        name="how it stands with the schedule of a task is not written down",
+        plant=task_runs_on_without_its_schedule,
+        found_by=(COPY, RUN, TASK, LOST_RUN),
+        within=60,
+        tasks=0.7,
+    ),
+    Bug(
+        name="a run of a task does not come to stand in its history",
+        plant=task_ended_unnoticed,
+        found_by=(LOST_RUN,),
+        within=30,
+        tasks=0.7,
     ),
 )
 """All of them."""

@@ -29,6 +29,7 @@ from numen.keep.definitions.definition import (
 )
 from numen.keep.definitions.references import COMPLETED, READY, STARTED, Reference
 from numen.keep.health import NO_ANSWER
+from numen.keep.kept import Daemon, has_run
 from numen.keep.kernel import Order
 from numen.keep.life import RESTING, Life, State
 from numen.keep.requests import Kind, Outcome
@@ -56,6 +57,8 @@ class Script(Record):
     is_ordered: bool = False
     """Whether the daemons refer to each other. Then what starts and stops is nobody's command alone, and the order is
     checked instead of the counts and of what is wanted."""
+    tasks: float = 0.0
+    """How likely a daemon is to be a task."""
 
     def as_test(self) -> str:
         """The text of a test that plays it again."""
@@ -122,6 +125,9 @@ PROGRAMS: dict[str, Callable[[Random], Program]] = {
 """By the name that stands in the command."""
 
 
+TASKS = ("done", "done", "worker", "crasher", "strays", "slow", "stubborn", "missing", "flaky", "healthy")
+
+
 def _stray(random: Random) -> Program:
     return Program(
         lives=random.choice((None, None, 0.5, 4.0)),
@@ -185,6 +191,21 @@ def with_references(name: str, definition: Definition, random: Random) -> Defini
     restarted = tuple(one for one in others if random.random() < 0.2)
     return definition.replace(
         after=tuple(references[:parting]), requires=tuple(references[parting:]), restart_with=restarted
+    )
+
+
+def a_task(random: Random) -> Definition:
+    """Any definition of a task that makes a difference; its program ends by itself, for the most part."""
+    every = random.choice((None, 0.7, 2.0, 10.0, 100.0))
+    return a_definition(random).replace(
+        command=(f"/bin/{random.choice(TASKS)}",),
+        schedule_every=every,
+        schedule_cron=random.choice(("* * * * *", "*/2 * * * *", "17 * * * *")) if every is None else None,
+        schedule_missed=random.choice(("skip", "run-once")),
+        schedule_overlap=random.choice(("skip", "queue", "replace")),
+        schedule_timeout=random.choice((None, None, 0.5, 3.0)),
+        schedule_retries=random.choice((0, 0, 2)),
+        schedule_at_start=random.random() < 0.3,
     )
 
 
@@ -284,6 +305,10 @@ class SimulatedLife:
 
     def step(self) -> None:
         random = self.random
+        if self.script.tasks and random.random() < 0.05:
+            self.world.set_clock(random.choice((-7200.0, -60.0, 0.5, 90.0, 86400.0)))
+            self.note("the clock is set")
+            self.turn()
         if random.random() < 0.3:
             self.world.stranger()
         drawn = random.random()
@@ -306,16 +331,19 @@ class SimulatedLife:
             self.reboot()
 
     def a_definition(self, name: str) -> Definition:
-        definition = a_definition(self.random)
+        is_task = self.script.tasks and self.random.random() < self.script.tasks
+        definition = a_task(self.random) if is_task else a_definition(self.random)
         return with_references(name, definition, self.random) if self.script.is_ordered else definition
 
-    def command(self) -> None:
+    def command(self) -> None:  # noqa: C901 - a case a verb
         """Somebody asks for something."""
         random = self.random
         verb = random.choice(
             ("start", "start", "stop", "stop", "restart", "remove", "define", "reload", "signal", "wait")
         )
         name = random.choice(NAMES)
+        if self.script.tasks and random.random() < 0.2:
+            verb = "run"
         if verb == "define":
             self.files[name] = self.a_definition(name)
             self.is_redefined = True
@@ -331,6 +359,9 @@ class SimulatedLife:
         if daemon is None:
             return
         expected = self.expected.setdefault(name, Expected())
+        if verb == "run":
+            self.attempt(lambda: self.supervisor.run(name, "somebody", self.answered("run", name)), f"run {name}")
+            return
         if verb in ("start", "restart") and not self.is_ending:
             if not (verb == "start" and daemon.life.state in (State.STARTING, State.RUNNING)):
                 expected.may_start = 2 if daemon.life.process is None else 1
@@ -632,6 +663,7 @@ class SimulatedLife:
             self._check_timer(name, daemon.life)
             self._check_looks(name, daemon.in_use, daemon.life)
             self._check_health(name, daemon.in_use, daemon.life)
+            self._check_task(name, daemon)
         self.doubtful.clear()
         self._check_order()
         self._check_strangers()
@@ -644,7 +676,7 @@ class SimulatedLife:
         expected.wanted = life.wanted
         if life.wanted and life.state is State.STOPPED and not self.is_ending:
             raise Violation("what is wanted is started", f"{name}: {life}")
-        if life.wanted:
+        if life.wanted or (life.is_single and life.state is not State.STOPPING):
             expected.unwanted_since = None
             return
         if expected.unwanted_since is None:
@@ -662,10 +694,27 @@ class SimulatedLife:
             return  # a look has failed, and will be tried again
         if waits and life.deadline is None:
             raise Violation("no timer is lost", f"{name} waits for ever: {life}")
-        if life.deadline is not None and (due is None or due > life.deadline):
-            raise Violation("no timer is lost", f"{name} is due at {life.deadline}, the supervisor at {due}")
-        if life.deadline is not None and life.deadline < self.world.now - SLACK:
-            raise Violation("no timer is lost", f"{name} was due at {life.deadline}")
+        for deadline in (life.deadline, life.wake):
+            if deadline is not None and (due is None or due > deadline):
+                raise Violation("no timer is lost", f"{name} is due at {deadline}, the supervisor at {due}")
+            if deadline is not None and deadline < self.world.now - SLACK:
+                raise Violation("no timer is lost", f"{name} was due at {deadline}")
+
+    def _check_task(self, name: str, daemon: Daemon) -> None:
+        """A task runs when its schedule has a run, and each run comes to stand in the history."""
+        task, life = daemon.life.task, daemon.life
+        if task is None:
+            return
+        if daemon.in_use.is_task and (task.run is not None) != (has_run(life) or life.state is State.WAITING):
+            raise Violation("a run of a schedule is a run of the daemon", f"{name}: {life}")
+        if daemon.definition.is_task and life.wanted and not task.is_on:
+            raise Violation("a task that is wanted is on", f"{name}: {life}")
+        numbers = [one.number for one in task.history if one.number is not None]
+        numbers += [] if task.run is None else [task.run.number]
+        if numbers and numbers != list(range(numbers[0], task.runs + 1)):
+            raise Violation("no run is lost", f"{name}: {numbers} of {task.runs}")
+        if life.wake_wall is not None and life.wake_wall < self.kernel.wall() - SLACK:
+            raise Violation("no timer is lost", f"{name} was due at {life.wake_wall} by the wall clock")
 
     def _check_order(self) -> None:
         """Of those that are being stopped none was to wait for another."""
@@ -746,6 +795,8 @@ class SimulatedLife:
 
     def _check_idle(self) -> None:
         steady = (*RESTING, State.RUNNING, State.WAITING)
+        if any(one.life.wake is not None for one in self.supervisor.daemons.values()):
+            return
         if self.script.faults == 0 and all(one.life.state in steady for one in self.supervisor.daemons.values()):
             due = self.supervisor.next_deadline()
             looks = [one.life.health.next_look() for one in self.supervisor.daemons.values()]
@@ -754,13 +805,14 @@ class SimulatedLife:
 
     def check_steady(self) -> None:
         """Long after the last command."""
-        may_wait = ("wait", "start", "restart") if self.script.is_ordered else ("wait",)
+        may_wait: tuple[str, ...] = ("wait", "start", "restart") if self.script.is_ordered else ("wait",)
+        may_wait = (*may_wait, "run")
         late = {number: what for number, what in self.open.items() if not what.startswith(may_wait)}
         if late:
             raise Violation("every request is answered once", f"{late} are not answered: {self._states()}")
         for name, daemon in self.supervisor.daemons.items():
             life = daemon.life
-            if not life.wanted and life.state is not State.STOPPED:
+            if not life.wanted and life.state is not State.STOPPED and not life.is_single:
                 raise Violation("never running when unwanted", f"{name}: {life}")
         for name in self.expected:
             if name not in self.supervisor.daemons and (others := self.world.living(name)):
@@ -778,6 +830,11 @@ class SimulatedLife:
             if order.definition.nice is None:  # the fork helper takes its time
                 self._check_start(order.name, order.definition)
             return
+        daemon = self.supervisor.daemons.get(order.name)
+        if order.definition.is_task or (daemon is not None and (daemon.life.is_single or daemon.definition.is_task)):
+            expected = self.expected.setdefault(order.name, Expected())
+            expected.may_start, expected.definition = 1, None
+            return  # not restarted, but run; and the daemon that it becomes is another
         expected = self.expected.setdefault(order.name, Expected())
         definition = order.definition
         runs = [one for one in self._runs(order.name) if one.ended_at is not None]

@@ -56,6 +56,12 @@ def test_the_order_is_kept_when_daemons_refer_to_each_other(crashiness: float) -
         play(Script(seed=seed, crashiness=crashiness, is_ordered=True))
 
 
+@pytest.mark.parametrize("crashiness", [0.0, 0.02])
+def test_every_promise_is_kept_of_tasks_whatever_the_clock_is_set_to(crashiness: float) -> None:
+    for seed in range(50_000, 50_025):
+        play(Script(seed=seed, tasks=0.7, crashiness=crashiness, faults=crashiness))
+
+
 @pytest.mark.parametrize("seed", [30_000, 30_005, 30_010, 30_017, 30_041, 30_047])
 @pytest.mark.parametrize("when", [BEFORE, AFTER])
 def test_a_supervisor_may_be_killed_before_and_after_each_of_its_calls(seed: int, when: str) -> None:

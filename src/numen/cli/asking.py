@@ -43,6 +43,12 @@ class Superseded(errors.DaemonError):
     exit_status = 14
 
 
+class Skipped(errors.DaemonError):
+    """It runs already, so nothing was started."""
+
+    exit_status = 75
+
+
 class Ending(errors.DaemonError):
     """The supervisor is ending, and takes no more orders."""
 
@@ -58,12 +64,15 @@ KINDS = {
     "Ending": Ending,
     "NoSuchDaemon": errors.Unusable,
     "NameTaken": AlreadyDefined,
+    "NoEnd": errors.BadOption,
     "NotHandled": NotHandled,
     "NotReadyInTime": errors.NotReadyInTime,
     "NotRunning": errors.NotRunning,
     "NotPermitted": errors.NoPermission,
     "NotStarted": errors.DiedBeforeReady,
+    "Skipped": Skipped,
     "Superseded": Superseded,
+    "TimedOut": errors.NotReadyInTime,
     "Unusable": errors.Unusable,
 }
 """The class for each error of the interface; the others are failures with no class of their own."""

@@ -33,7 +33,7 @@ RUNNING_ANY = ("detach", "start")
 """Commands behind whose two dashes stands a command line of its own."""
 
 NAMING = (
-    *("start", "status", "describe", "logs", "stop", "restart", "reload", "remove", "enable", "disable", "wait"),
+    *("start", "status", "describe", "logs", "stop", "run", "restart", "reload", "remove", "enable", "disable", "wait"),
     "events",
 )
 """Commands whose words are names of daemons; of `signal` they are from the second on."""

@@ -34,6 +34,9 @@ exit statuses: 0 done, 1 the system failed, 2 bad option, 4 no permission, 6 no 
 STANDS = {"failed": "has failed", "exited": "has exited", "backoff": "waits for its next try"}
 """How a daemon stands, where that is not said with `is`."""
 
+WHY = {"asked": "asked for", "missed": "its time was missed", "start": "at its start"}
+"""Why a run of a task was, where that is not that it was due."""
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run `numen describe`; the exit status. Raises DaemonError."""
@@ -80,6 +83,13 @@ def _lines(said: dict[str, Any], facts: dict[str, Any]) -> Iterator[str]:
     if said["processes"]:
         yield "processes"
         yield from _columns([(str(pid), _command_of(pid)) for pid in said["processes"]])
+    if "next_runs" in said:
+        yield "next runs"
+        times = [time.strftime("%a %Y-%m-%d %H:%M:%S %Z", time.localtime(one)) for one in said["next_runs"]]
+        yield from (f"  {one}" for one in times or ["none"])
+    if said.get("history"):
+        yield "last runs"
+        yield from _columns([_past(one) for one in reversed(said["history"])])
     yield "definition"
     yield from _columns([(name, _written(value)) for name, value in _flat(said["definition"])])
     yield "files"
@@ -112,6 +122,24 @@ def _standing(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "restarts", f"{facts['restarts']}, {facts['failures']} of the last runs in a row were short"
     yield "last end", facts["ending"] or ""
     yield "run", facts["invocation"]
+
+
+def _past(entry: dict[str, Any]) -> tuple[str, str]:
+    """A line of a task's history: when, and what came of it."""
+    from ..settings.durations import format_duration
+    from ..settings.signals import signal_name
+
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["at"]))
+    parts = [entry["outcome"] + (f" {entry['count']} times" if entry["count"] > 1 else "")]
+    if (status := entry.get("status")) is not None:
+        parts.append(f"exit status {status}" if status >= 0 else f"signal {signal_name(-status)}")
+    if entry.get("duration") is not None:
+        parts.append(f"took {format_duration(round(entry['duration'], 3))}")
+    if entry["attempt"]:
+        parts.append(f"retry {entry['attempt']}")
+    elif entry["why"] != "due":
+        parts.append(WHY.get(entry["why"], entry["why"]))
+    return when, ", ".join([*parts, *([entry["reason"]] if entry["reason"] else [])])
 
 
 def _columns(rows: Sequence[tuple[str, str]]) -> Iterator[str]:

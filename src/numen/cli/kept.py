@@ -21,13 +21,14 @@ FACTS = (
 """What is told of a daemon as JSON, in this order; null where it does not arise."""
 
 RUNNING, STARTING, STOPPING, BACKOFF, STOPPED = "running", "starting", "stopping", "backoff", "stopped"
-EXITED, FAILED, UNUSABLE, WAITING = "exited", "failed", "unusable", "waiting"
+EXITED, FAILED, UNUSABLE, WAITING, SCHEDULED = "exited", "failed", "unusable", "waiting", "scheduled"
 
 LSB_RUNNING, LSB_DEAD, LSB_NOT_RUNNING, LSB_UNKNOWN = 0, 1, 3, 4
 """Exit statuses of `status`, as the Linux Standard Base has them."""
 
 STATUSES = {
     RUNNING: LSB_RUNNING,
+    SCHEDULED: LSB_RUNNING,
     STARTING: LSB_NOT_RUNNING,
     STOPPING: LSB_NOT_RUNNING,
     STOPPED: LSB_NOT_RUNNING,
@@ -171,6 +172,9 @@ def why(facts: dict[str, Any], now: float | None = None) -> str:
             parts = [_cause(facts), _awaited(facts, now)]
         case "backoff":
             parts = [facts["reason"] or facts["ending"], _awaited(facts, now)]
+        case "scheduled":
+            last = facts["ending"] if facts["ending_status"] != 0 else ""
+            parts = [_awaited(facts, now), f"the last one: {last}" if last else ""]
         case "exited" | "failed":
             parts = [facts["ending"], facts["reason"]]
         case _:

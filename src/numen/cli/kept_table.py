@@ -36,6 +36,7 @@ BOLD, DIM = "1", "2"
 
 STYLES = {
     "running": "32",
+    "scheduled": "32",
     "starting": "36",
     "stopping": "36",
     "backoff": "33",

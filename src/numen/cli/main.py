@@ -24,6 +24,7 @@ COMMANDS = {
     "logs": "show what daemons write",
     "stop": "end daemons, each with its whole family",
     "restart": "end daemons and start them again",
+    "run": "run a task now, wait for its end, and hand on its exit status",
     "reload": "let daemons read their configuration again",
     "signal": "send a signal to daemons",
     "remove": "end daemons, and keep them no longer",

@@ -7,9 +7,11 @@ from ..settings.durations import format_duration
 from .decide import ENDED_WELL, NOT_READY, RESTARTED_BY_REQUEST, SHUT_DOWN, STOPPED_BY_REQUEST
 from .health import NO_ANSWER, TOO_LARGE, UNSOUND
 from .life import Health, Life, State
+from .requests import ASKED, scheduled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..schedule.state import ScheduleState
     from .definitions.definition import Definition
 
 SHORTEST_WAIT = 0.001
@@ -22,6 +24,8 @@ class Notice(Record):
     kind: str
     """The state that was entered, or `exited`, `main`, `clearing`, `removed`, `vital`; of one that is
     up, `not ready`, `ready`, `silent`, `answers`.
+
+    Of a task also `ended` and `skipped`.
 
     What somebody did without a change of state is `defined`, `reloaded`, `signalled`, `enabled`, `disabled`.
     """
@@ -45,6 +49,8 @@ def notices(definition: Definition, before: Life, after: Life, now: float) -> li
     if after.is_clearing and not before.is_clearing:
         left = ", ".join(str(one.pid) for one in after.members)
         found.append(Notice(kind="clearing", message=f"it has left processes behind, which are ended: {left}"))
+    if after.task is not None and after.task is not before.task:
+        found += _of_schedule(before.task, after.task)
     is_spawned = after.state is State.STARTING and after.process is not None and before.process is None
     is_silent = after.state is State.STARTING or (after.state is State.STOPPING and after.ended_at is not None)
     # Whether it waits at all, and for what, is seen in an instant.
@@ -71,10 +77,28 @@ def _of_health(before: Health, after: Health) -> list[Notice]:
     return found
 
 
+def _of_schedule(before: ScheduleState | None, after: ScheduleState) -> list[Notice]:
+    """What has come to stand in the history of a task."""
+    old = before.history if before is not None else ()
+    found = []
+    for one in (one for one in after.history if one not in old):
+        if one.number is None:
+            times = f" ({one.count} times)" if one.count > 1 else ""
+            found.append(Notice(kind="skipped", message=f"a run is skipped: {one.reason}{times}"))
+        else:
+            told = f"run {one.number}: {one.outcome}"
+            told += f" after {format_duration(round(one.duration, 3))}" if one.duration is not None else ""
+            found.append(Notice(kind="ended", message=told + (f": {one.reason}" if one.reason else "")))
+    return found
+
+
 def _entered(definition: Definition, after: Life, now: float) -> str:
     match after.state:
         case State.STARTING:
+            run = after.task.run if after.task is not None else None
             why = f"restart {after.restarts}" if after.restarts else f"asked for by {after.by}"
+            if run is not None and run.why != ASKED:
+                why = f"run {run.number}, {run.why}"
             return f"{_pid(after)} ({why})"
         case State.RUNNING:
             if after.health.was_late:
@@ -87,6 +111,8 @@ def _entered(definition: Definition, after: Life, now: float) -> str:
             cause = after.reason if was_ended else str(after.ending)
             wait = max(0.0, (after.deadline or now) - now)
             return f"{cause}; next try " + (f"in {format_duration(wait)}" if wait >= SHORTEST_WAIT else "now")
+        case State.SCHEDULED if after.task is not None:
+            return scheduled(after.task)
         case State.WAITING | State.SCHEDULED:
             return after.reason
         case State.STOPPED:

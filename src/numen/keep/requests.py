@@ -10,10 +10,12 @@ from enum import Enum
 
 from ..record import Record
 from .decide import SHUT_DOWN
-from .life import RESTING, Life, State
+from .definitions.definition import ALWAYS
+from .life import BETWEEN_RUNS, RESTING, Ending, Life, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..schedule.state import ScheduleState
     from .definitions.definition import Definition
 
 
@@ -24,6 +26,7 @@ class Kind(Enum):
     STOP = "stop"
     RESTART = "restart"
     REMOVE = "remove"
+    RUN = "run"
     WAIT_RUNNING = "wait running"
     WAIT_STOPPED = "wait stopped"
 
@@ -34,6 +37,10 @@ class Asked(Record):
     kind: Kind
     invocation: str
     """The run that was there when it was asked; a restart is answered by another."""
+    runs: int = 0
+    """Of a task: how many runs there had been."""
+    place: int = 1
+    """Of a task: which of those runs that were asked for, counted from there, is meant."""
 
 
 class Outcome(Record):
@@ -41,7 +48,23 @@ class Outcome(Record):
 
     error: str = ""
     message: str
+    status: int | None = None
+    """How the run ended that was asked for: the exit status, or the signal as a negative number."""
 
+
+ASKED = "asked"
+"""Why a run goes on that somebody asked for, as `schedule.state` has it; most supervisors need nothing of that."""
+
+ENDED_BY_ITSELF = ("done", "failed")
+
+NO_STATUS = {
+    "failed": "NotStarted",
+    "timeout": "TimedOut",
+    "replaced": "Superseded",
+    "stopped": "Superseded",
+    "lost": "SystemFailed",
+}
+"""The errors for what came of a run, where that is no exit status."""
 
 UP_BY = {
     "exec": "it still lives after 200 ms",
@@ -60,10 +83,58 @@ def answer(definition: Definition, life: Life, asked: Asked) -> Outcome | None:
             return _answer_start(definition, life, asked)
         case Kind.STOP | Kind.REMOVE:
             return _answer_stop(life, asked)
+        case Kind.RUN:
+            return _answer_run(life) if life.task is None else _answer_task_run(life.task, asked)
         case Kind.WAIT_RUNNING:
             return _up(definition, life) if life.state is State.RUNNING else None
         case Kind.WAIT_STOPPED:
             return Outcome(message=f"is {life.state.value}") if life.state in RESTING else None
+
+
+def refused_run(definition: Definition, life: Life) -> Outcome | None:
+    """Why a daemon that is no task cannot be run once; `None` where it can."""
+    if definition.is_task or life.task is not None:
+        return None
+    if definition.restart == ALWAYS:
+        return Outcome(error="NoEnd", message="is to run on, its restart is always: `numen start` starts it")
+    if life.state in RESTING or life.state in BETWEEN_RUNS:
+        return None
+    return Outcome(error="Skipped", message=f"is not run: it is {life.state.value} already")
+
+
+def begun_run(before: Life, after: Life) -> tuple[Outcome, Asked]:
+    """What came of asking for a run, and who waits for its end."""
+    asked = Asked(kind=Kind.RUN, invocation=after.invocation)
+    if after.task is None:
+        return Outcome(message="is being run"), asked
+    runs = 0 if before.task is None else before.task.runs
+    waiting = before.task.waiting if before.task is not None else ()
+    asked = asked.replace(runs=runs, place=max(1, sum(one.why == ASKED for one in after.task.waiting)))
+    if after.task.runs > runs:
+        return Outcome(message="is being run"), asked
+    if after.task.waiting != waiting:
+        return Outcome(message="will be run when its present run has ended"), asked
+    return Outcome(error="Skipped", message="is not run: its present run goes on (schedule.overlap)"), asked
+
+
+def _answer_run(life: Life) -> Outcome | None:
+    if life.state not in RESTING or life.ending is None:
+        return None
+    return Outcome(
+        error="NotStarted" if life.ending.failure else "", message=f"has run: {life.ending}", status=life.ending.status
+    )
+
+
+def _answer_task_run(task: ScheduleState, asked: Asked) -> Outcome | None:
+    over = [one for one in task.history if (one.number or 0) > asked.runs and one.why == ASKED]
+    if len(over) >= asked.place:
+        one = over[asked.place - 1]
+        how = str(Ending(status=one.status, failure=one.reason))
+        if one.outcome in ENDED_BY_ITSELF and one.status is not None:
+            return Outcome(message=f"has run: {how}", status=one.status)
+        return Outcome(error=NO_STATUS[one.outcome], message=f"was run, and {one.outcome}: {how}")
+    is_to_come = any(one.why == ASKED for one in task.waiting) or (task.run is not None and task.run.why == ASKED)
+    return None if is_to_come else Outcome(error="Superseded", message="was stopped before it could run")
 
 
 def _answer_start(definition: Definition, life: Life, asked: Asked) -> Outcome | None:
@@ -71,6 +142,9 @@ def _answer_start(definition: Definition, life: Life, asked: Asked) -> Outcome |
     if not life.wanted or SHUT_DOWN in (life.reason, life.held_back):
         who = life.by if not life.wanted else "the end of the supervisor"
         return Outcome(error="Superseded", message=f"was stopped before it was up: {who}")
+    if life.task is not None and life.task.is_on:
+        pid = f", and runs now: pid {life.process.pid}" if life.process is not None else ""
+        return Outcome(message=f"is scheduled{pid}; {scheduled(life.task)}")
     match life.state:
         case State.RUNNING:
             return None if is_old else _up(definition, life)
@@ -85,6 +159,16 @@ def _answer_start(definition: Definition, life: Life, asked: Asked) -> Outcome |
             return Outcome(message=f"has ended as it should: {life.ending}")
         case State.BACKOFF | State.FAILED:
             return _not_up(definition, life)
+
+
+def scheduled(task: ScheduleState) -> str:
+    """When a task runs next, in words."""
+    next_at = task.next_at if task.next_wall is None else task.next_wall
+    if next_at is None:
+        return "no run is to come"
+    from time import localtime, strftime
+
+    return f"next run at {strftime('%Y-%m-%d %H:%M:%S %Z', localtime(next_at))}"
 
 
 def _answer_stop(life: Life, asked: Asked) -> Outcome | None:

@@ -19,7 +19,7 @@ from .life import RESTING, ProcessId, State
 from .notices import Change, Notice, notices
 from .order import Ordering
 from .recovery import Recovery
-from .requests import Asked, Kind, Outcome, answer
+from .requests import Asked, Kind, Outcome, answer, begun_run, refused_run
 from .spawning import NOTIFY
 from .trouble import Trouble
 
@@ -40,7 +40,7 @@ MOST_DIGITS = 18
 WATCHDOGS = ("1", "trigger")
 """What may be said to a watchdog."""
 
-STARTS = (Kind.START, Kind.RESTART)
+STARTS = (Kind.START, Kind.RESTART, Kind.RUN)
 """What is refused by a supervisor that is ending."""
 
 
@@ -99,6 +99,22 @@ class Supervisor:
         """Stop it and start it again; `answered` when its successor is up, or cannot be."""
         self._start_required(name, by)
         self._ask(name, Kind.RESTART, lives.RestartAsked(by=by), answered)
+
+    def run(self, name: str, by: str, answered: Answered, *, waits: bool = True) -> None:
+        """Run it once, now; `answered` when that run has ended, or was begun where nobody `waits` for more."""
+        daemon = self.daemons[name]
+        why_not = refused_run(daemon.definition, daemon.life)
+        if why_not is not None or self._is_ending:
+            answered(why_not or Outcome(error="Superseded", message="is not run: the supervisor is ending"))
+            return
+        before = daemon.life
+        self._step(daemon, lives.RunAsked(by=by))
+        begun, asked = begun_run(before, daemon.life)
+        if begun.error or not waits:
+            answered(begun)
+        else:
+            daemon.waiting.append((asked, answered))
+            self._touched[name] = None
 
     def remove(self, name: str, by: str, answered: Answered) -> None:
         """Stop it and forget it."""
@@ -361,7 +377,8 @@ class Supervisor:
     def _decide(self, daemon: Daemon, event: lives.Event, now: float) -> Step:
         definition, in_use, life = daemon.definition, daemon.in_use, daemon.life
         chance = self.kernel.chance()
-        if not (definition.is_task or in_use.is_task or life.task is not None):
+        is_task = definition.is_task or in_use.is_task or life.task is not None
+        if not is_task and not isinstance(event, lives.ScheduleEvent):
             return decide(in_use, life, event, now, chance)
         # Most supervisors keep no task, and need nothing of this.
         from ..schedule.state import Now

@@ -62,6 +62,8 @@ class _Deciding:
             self._end_as_daemon(event)
             self._do_what_is_wanted()
         else:
+            if self.life.state is State.BACKOFF:
+                self._begin(self.life.by)  # it was to be tried again when it became a task
             self._take(event)
             self._do_what_is_wanted()
         if self.life.task is None and not self.definition.is_task:
@@ -86,6 +88,8 @@ class _Deciding:
                 self._tell(schedules.EndAsked())
                 self._step(event)
             case lives.RunAsked():
+                if self.life.wanted and not self.state.is_on:  # it was started before it became a task
+                    self._begin(event.by)
                 self.life = self.life.replace(by=event.by)
                 self._tell(schedules.RunAsked())
             case lives.Redefined():
@@ -169,7 +173,7 @@ class _Deciding:
                 number=run.number,
                 succeeded=not is_failure,
                 status=ending.status,
-                reason=ending.failure or (self.life.reason if self.life.reason == NOT_READY else ""),
+                reason=ending.failure or (self.life.reason if self.life.reason.startswith(NOT_READY) else ""),
             )
         )
         if self.is_ending:

@@ -45,6 +45,10 @@ def report(daemon: Daemon, wall: float, monotonic: float) -> dict[str, Any]:
             said["ending_status"] = life.ending.status
     if life.deadline is not None:
         said["due"] = wall + life.deadline - monotonic
+    elif life.wake_wall is not None:
+        said["due"] = life.wake_wall
+    elif life.wake is not None and life.state is State.SCHEDULED:
+        said["due"] = wall + life.wake - monotonic
     if (awaited := _awaited(daemon)) is not None:
         said["awaited"] = awaited
     return said
@@ -80,10 +84,12 @@ def _awaited(daemon: Daemon) -> str | None:
     life, definition = daemon.life, daemon.in_use
     if life.held_back:
         return "the end of those that depend on it"
-    if life.state in RESTING or life.state in (State.RUNNING, State.WAITING, State.SCHEDULED):
+    if life.state in RESTING or life.state in (State.RUNNING, State.WAITING):
         return None
     if life.state is State.BACKOFF:
         return "next try"
+    if life.state is State.SCHEDULED:
+        return "next run" if life.task is None or life.task.retry_at is None else "next try"
     if life.state is State.STARTING:
         if life.process is None:
             return BEING_SPAWNED

@@ -34,12 +34,16 @@ if TYPE_CHECKING:
     from ..definitions.definition import Definition
     from ..disk import Disk
     from ..home import Home
+    from ..kept import Daemon
     from ..supervisor import Supervisor
     from .calls import Call
 
     Ask = Callable[[str, str, Callable[[Outcome], None]], None]
 
 MOST_SIGNAL = 64
+
+NEXT_RUNS = 5
+"""How many of the next runs of a task are told."""
 
 
 class Unfit(DaemonError):
@@ -145,6 +149,14 @@ class Service:
         """Let these be all the daemons of a source."""
         self.applying.apply(call, source, definitions, dry_run=bool(dry_run))
 
+    def on_Run(self, call: Call, names: list[str], wait: bool | None = None) -> None:
+        """Run tasks and others that end, once and now."""
+
+        def run(name: str, who: str, answered: Callable[[Outcome], None]) -> None:
+            self._supervisor.run(name, who, self._with_last_words(name, answered), waits=wait is not False)
+
+        self._each_of_the_files(call, names, run)
+
     def on_Reload(self, call: Call, names: list[str]) -> None:
         """Send the signal to reload."""
         for gathering, name in self._each(call, names):
@@ -198,6 +210,7 @@ class Service:
                 "file": files.definition_path(self._home.definitions, name),
                 "logs": [self._home.log(key) for key in self._log_keys(name)],
                 "processes": main + [one.pid for one in family],
+                **self._told_of_task(daemon),
             }
         )
 
@@ -406,6 +419,27 @@ class Service:
 
         self._disk.work(name, lambda: files.set_start(path, start), then)
 
+    def _with_last_words(self, name: str, answered: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
+        """Answer when what it has written stands in its log: who waits for the end of a run shows that."""
+
+        def moved(outcome: Outcome) -> None:
+            self._disk.work(f"/{name}", lambda: self._last_lines(name), lambda _lines: answered(outcome))
+
+        return moved
+
+    def _told_of_task(self, daemon: Daemon) -> dict[str, Any]:
+        if daemon.life.task is None or not daemon.definition.is_task:
+            return {}
+        from ...schedule.state import Now, coming_runs
+
+        kernel = self._supervisor.kernel
+        now = Now(wall=kernel.wall(), monotonic=kernel.monotonic())
+        history = [
+            {key: value for key, value in one.values().items() if value is not None} for one in daemon.life.task.history
+        ]
+        coming = coming_runs(daemon.definition.schedule(), daemon.life.task, now, NEXT_RUNS)
+        return {"next_runs": list(coming), "history": history}
+
     def _note(self, name: str, kind: str, message: str) -> None:
         """Tell of what somebody did that changes no state."""
         self.watchers.changed(Change(name=name, notices=[Notice(kind=kind, message=message)]))
@@ -420,6 +454,8 @@ class Service:
         said: dict[str, Any] = {"name": name, "ok": not outcome.error, "message": outcome.message, "last_lines": []}
         if outcome.error:
             said["error"] = outcome.error
+        if outcome.status is not None:
+            said["status"] = outcome.status
         if name in self._supervisor.daemons:
             said["daemon"] = self.watchers.report(name)
         if outcome.error not in ("NotStarted", "NotReadyInTime"):
