@@ -98,6 +98,37 @@ def test_environment_files_are_root_s_whoever_the_daemon_runs_as(program: Path, 
 
 
 @pytest.mark.needs_root
+@pytest.mark.parametrize(
+    ("field", "key"),
+    [
+        *((one, one) for one in ("before_start", "after_exit", "on_failure", "reload_command", "ready")),
+        ("alive_probe", "alive.probe"),
+    ],
+)
+def test_whatever_else_runs_as_the_daemon_must_not_be_others_to_write(program: Path, field: str, key: str) -> None:
+    wanted = f"exec:{program} ping" if field in ("ready", "alive_probe") else (str(program), "ping")
+    definition = Definition(command=("/bin/true",)).replace(**{field: wanted})
+    assert told(definition) == []
+
+    program.chmod(0o757)
+    ((found, message),) = told(definition)
+    assert found == key
+    assert f"{program} (mode 0757, " in message
+    assert untrusted(definition)[0].path == tuple(key.split("."))
+
+
+@pytest.mark.needs_root
+def test_secret_files_are_root_s_too(program: Path, public_path: Path) -> None:
+    file = public_path / "secret"
+    file.touch()
+    file.chmod(0o622)
+
+    ((key, message),) = told(Definition(command=(str(program),), user="nobody", secret_files={"KEY": str(file)}))
+    assert key == "secret_files"
+    assert f"{file} (mode 0622, " in message
+
+
+@pytest.mark.needs_root
 def test_of_what_is_missing_nothing_is_said(public_path: Path) -> None:
     for path in ("gone", "gone/further", "x" * 5000):
         assert of(public_path / path) == []

@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 
 from ...kernel.files import changeable
+from . import probes
 from .tables import Mistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .definition import Definition
 
 
@@ -21,8 +24,9 @@ def untrusted(definition: Definition) -> list[Mistake]:
         return []
     found = []
     uid = _uid(definition.user)
-    if message := changeable(definition.command[0], uid):
-        found.append(Mistake(key="command", message=message, path=("command",)))
+    for key, program in _programs(definition):
+        if message := changeable(program, uid):
+            found.append(Mistake(key=key, message=message, path=tuple(key.split("."))))
     for index, path in enumerate(definition.environment_files):
         # It is root who reads it, whoever the daemon runs as.
         if message := changeable(path.removeprefix("-"), 0):
@@ -31,6 +35,23 @@ def untrusted(definition: Definition) -> list[Mistake]:
         if message := changeable(path, 0):
             found.append(Mistake(key="secret_files", message=message, path=("secret_files", name)))
     return found
+
+
+def _programs(definition: Definition) -> Iterator[tuple[str, str]]:
+    """What runs as the daemon would, each with its key."""
+    commands = {
+        "command": definition.command,
+        "before_start": definition.before_start,
+        "after_exit": definition.after_exit,
+        # With no program there stands the name of a daemon.
+        "on_failure": definition.on_failure,
+        "reload_command": definition.reload_command,
+        "ready": probes.parse(definition.ready).command,
+        "alive.probe": probes.parse(definition.alive_probe).command if definition.alive_probe is not None else None,
+    }
+    for key, command in commands.items():
+        if command and command[0]:
+            yield key, command[0]
 
 
 def _uid(user: str | None) -> int:
