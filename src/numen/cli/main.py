@@ -34,6 +34,7 @@ COMMANDS = {
     "events": "say what has happened to daemons",
     "supervisor": "start the supervisor, and what ran when it ended",
     "shutdown": "end the supervisor, with the daemons or without",
+    "init": "write a numen.toml to begin with",
     "check": "tell every mistake in definitions, with its place",
     "up": "run the daemons of a file in the foreground",
     "apply": "let a file's daemons be as it has them; touch nothing else",
