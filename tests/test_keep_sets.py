@@ -270,7 +270,17 @@ after = [{{ name = "migrate", condition = "completed" }}]
     assert len(read(f'{text}restart = "on-failure"\n').definitions) == 2
 
 
-GOOD_LINES = ("nice = 1", 'umask = "022"', "# a comment", "", 'log.size = "1MB"', 'stop = [\n  "TERM",\n  "5s",\n]')
+GOOD_LINES = (
+    "nice = 1",
+    "instances = 3",
+    "instances = 0",
+    "environment = { A = '100%%' }",
+    'umask = "022"',
+    "# a comment",
+    "",
+    'log.size = "1MB"',
+    'stop = [\n  "TERM",\n  "5s",\n]',
+)
 BAD_LINES = {
     "nise = 3": "nise",
     "nice = 40": "nice",
@@ -282,6 +292,20 @@ BAD_LINES = {
     "environment = { A = '1', B = true }": "environment",
     "after = [\n'gone']": "after",
     "stop = [\n'TREM',\n]": "stop",
+    "requires = ['gone']": "requires",
+    "restart_with = ['gone']": "restart_with",
+    "on_failure = 'gone'": "on_failure",
+    "instances = -1": "instances",
+    "ready = 'tcp://nowhere'": "ready",
+    "alive.probe = 'notify'": "alive.probe",
+    "alive . then = 'sing'": "alive.then",
+    "schedule.cron = '61 * * * *'": "schedule.cron",
+    "max_memory = '1'": "max_memory",
+    "log.every = 'often'": "log.every",
+    "cgroup.cpu = 'all'": "cgroup.cpu",
+    "secret_files = { A = 3 }": "secret_files",
+    "reload_command = 'nginx'": "reload_command",
+    "vital = 1": "vital",
 }
 
 
@@ -292,7 +316,7 @@ def sets_with_mistakes(draw: st.DrawFn) -> tuple[str, list[tuple[int, str]]]:
     wrong: list[tuple[int, str]] = []
     for name in draw(st.lists(st.sampled_from("abcd"), unique=True, max_size=4)):
         lines += [f"[daemon.{name}]", TRUE]
-        chosen = draw(st.lists(st.sampled_from(GOOD_LINES) | st.sampled_from(list(BAD_LINES)), max_size=5, unique=True))
+        chosen = draw(st.lists(st.sampled_from(GOOD_LINES) | st.sampled_from(list(BAD_LINES)), max_size=8, unique=True))
         keys = set()
         for line in chosen:
             key = line.partition("=")[0].replace(" ", "")
@@ -354,9 +378,11 @@ def test_a_set_of_root_s_whose_command_others_can_write_is_refused_whole(public_
 @pytest.mark.fuzz
 @given(
     st.text("[]daemon.fultsw\"'={}\n, 1")
-    | st.lists(st.sampled_from([*GOOD_LINES, *BAD_LINES, "[daemon.a]", "[defaults]", "[daemon]", "[[daemon]]"])).map(
-        "\n".join
-    )
+    | st.lists(
+        st.sampled_from(
+            [*GOOD_LINES, *BAD_LINES, "[daemon.a]", "[daemon.'a@1']", "[defaults]", "[daemon]", "[[daemon]]"]
+        )
+    ).map("\n".join)
 )
 def test_whatever_a_file_holds_it_is_a_set_or_all_that_is_wrong_is_told(text: str) -> None:
     lines = text.split("\n")
