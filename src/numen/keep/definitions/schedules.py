@@ -42,7 +42,11 @@ EVERY = _duration("every", "a duration of at least 10ms")
 CRON = Kind(
     parse=_parse_cron, written="the five fields of crontab(5), or a name such as `@daily`", schema={"type": "string"}
 )
-TIMEZONE = Kind(parse=_read_as("timezone"), written="a name of the time zone database", schema={"type": "string"})
+TIMEZONE = Kind(
+    parse=lambda value: value if value == "" else _read_as("timezone")(value),
+    written="a name of the time zone database; an empty one for the machine's",
+    schema={"type": "string"},
+)
 JITTER = _duration("jitter", "a duration")
 MISSED_RUNS = Kind(parse=_read_as("missed"), written="`run-once` or `skip`", schema={"enum": ["run-once", "skip"]})
 OVERLAPS = Kind(
