@@ -265,6 +265,7 @@ class SimulatedLife:
         self.is_ending = False
         self.ending_since = 0.0
         self.back_at = self.recovered_at = 0.0
+        self.defined_at: dict[str, float] = {}
         """When there was a supervisor again: for what ended before, the time until then counts too."""
         self.doubtful: set[str] = set()
         """The daemons of which something was asked in this turn."""
@@ -353,6 +354,7 @@ class SimulatedLife:
                 expected.wanted = False
             # A file that the journal does not know is started like those that are there at boot.
             self.doubtful.add(name)
+            self.defined_at[name] = self.world.now
             self.attempt(lambda: self.supervisor.define(name, self.files[name]), f"define {name}")
             return
         daemon = self.supervisor.daemons.get(name)
@@ -764,7 +766,8 @@ class SimulatedLife:
             raise Violation("who answers is not ended", f"{name}: {life}")
         if life.state is not State.RUNNING or program.hangs_after is None or self.script.faults:
             return
-        since = max(main.started_at + program.hangs_after, life.ready_at or 0.0, self.recovered_at)
+        begun_anew = max(self.recovered_at, self.defined_at.get(name, 0.0))
+        since = max(main.started_at + program.hangs_after, life.ready_at or 0.0, begun_anew)
         patience = definition.alive_failures * (definition.alive_interval + definition.alive_timeout)
         is_bound = definition.alive_probe is not None and definition.alive_then != TELL
         if is_bound and self.world.now > since + patience + definition.alive_interval + SLACK:
