@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from numen.keep import backoff, decide, requests, tasks
+from numen.keep import backoff, decide, health, requests, tasks
 from numen.keep import life as lives
 from numen.keep.deadlines import Deadlines
 from numen.keep.errands import Errands
@@ -377,6 +377,34 @@ def task_ended_unnoticed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(tasks._Deciding, "_tell", forgetful)
 
 
+def deaf_watchdog(patch: pytest.MonkeyPatch) -> None:
+    watched = health.watched
+
+    def unarmed(*given: Any) -> Any:
+        return watched(*given).replace(watchdog_at=None)
+
+    patch.setattr(health, "watched", unarmed)
+
+
+def asked_only_once(patch: pytest.MonkeyPatch) -> None:
+    answered = health.on_answered
+
+    def last(definition: Any, life: Life, event: Any, now: float) -> Any:
+        after, actions, verdict = answered(definition, life, event, now)
+        return after.replace(health=after.health.replace(alive_at=None)), actions, verdict
+
+    patch.setattr(health, "on_answered", last)
+
+
+def no_answer_is_bad(patch: pytest.MonkeyPatch) -> None:
+    answered = health.on_answered
+
+    def generous(definition: Any, life: Life, event: Any, now: float) -> Any:
+        return answered(definition, life, event.replace(ok=True), now)
+
+    patch.setattr(health, "on_answered", generous)
+
+
 COPY, ORPHANS, TIMER = "no second copy", "no orphans", "no timer is lost"
 ORDERED = "order holds"
 UNWANTED, REMEMBERED, SHUTDOWN = "never running when unwanted", "wanted is remembered", "a shutdown ends"
@@ -433,6 +461,7 @@ BUGS = (
         found_by=(
             COPY,
             ORPHANS,
+            WHOLE,
         ),
         within=100,
     ),
@@ -451,6 +480,7 @@ BUGS = (
         found_by=(
             UNWANTED,
             ANSWERED,
+            SHUTDOWN,
         ),
         within=100,
     ),
@@ -641,6 +671,7 @@ BUGS = (
         found_by=(
             TIMER,
             UNWANTED,
+            ANSWERED,
         ),
         within=30,
     ),
@@ -678,6 +709,24 @@ BUGS = (
         found_by=(LOST_RUN,),
         within=30,
         tasks=0.7,
+    ),
+    Bug(
+        name="a watchdog is never set",
+        plant=deaf_watchdog,
+        found_by=("no look is lost", "who is silent is ended"),
+        within=100,
+    ),
+    Bug(
+        name="a probe is asked once and no more",
+        plant=asked_only_once,
+        found_by=("no look is lost", "who does not answer is ended"),
+        within=100,
+    ),
+    Bug(
+        name="each answer of a probe is taken for a good one",
+        plant=no_answer_is_bad,
+        found_by=("who does not answer is ended", "nothing is said to be up before it is"),
+        within=100,
     ),
 )
 """All of them."""
