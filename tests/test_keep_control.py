@@ -27,6 +27,7 @@ from numen.keep.control.connection import CONGESTED, LARGEST_BACKLOG
 from numen.keep.control.server import supervisor_interface
 from numen.wire import interface as interfaces
 from numen.wire.client import Disconnected, Refused
+from numen.wire.frames import LARGEST_REQUEST
 from numen.wire.interface import Interface, Struct
 from processes import Reaper, unprivileged, wait_for
 
@@ -569,8 +570,8 @@ def nested(depth: int) -> bytes:
 @pytest.mark.parametrize(
     "data",
     [
-        b"x" * (2 << 20),
-        b'{"method":"' + b"x" * (2 << 20) + b'"}\0',
+        b"x" * (LARGEST_REQUEST + (1 << 20)),
+        b'{"method":"' + b"x" * (LARGEST_REQUEST + (1 << 20)) + b'"}\0',
         b"\0",
         b"\0" * 100_000,
         b"{}",

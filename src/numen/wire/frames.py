@@ -66,6 +66,11 @@ class Frames:
     def __len__(self) -> int:
         return len(self._bytes)
 
+    @property
+    def has_message(self) -> bool:
+        """Whether a whole message waits to be taken."""
+        return self._end() >= 0
+
     def feed(self, data: bytes) -> None:
         """Add what was read."""
         self._bytes += data

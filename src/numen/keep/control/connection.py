@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 CONGESTED = 1 << 18
 """Bytes that wait to be read by the client, from which on no further call of its is taken."""
 
+READ_AHEAD = 1 << 20
+"""Bytes that are read of a client whose last call is not answered."""
+
 LARGEST_BACKLOG = 4 << 20
 """Bytes that may wait before a further reply: with that the connection is ended."""
 
@@ -228,7 +231,9 @@ class Connection:
 
         While it is not heard, it is not seen to hang up either, until it is written to.
         """
-        wanted = not (self._is_at_end or self._is_leaving) and len(self._frames) <= LARGEST_REQUEST
+        # One long message may come whole; who sends more before the last is answered is not read that far.
+        enough = READ_AHEAD if self._frames.has_message else LARGEST_REQUEST
+        wanted = not (self._is_at_end or self._is_leaving) and len(self._frames) <= enough
         if wanted and not self._is_reading:
             self._loop.add_reader(self._socket, self._readable)
         elif self._is_reading and not wanted:
