@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keeping import numen, pid_of, states
+from keeping import call, numen, pid_of, states
 from numen.errors import BadDefinition
 from numen.keep.definitions import files, replacing
 from numen.keep.definitions.applying import NameTaken, Standing, plan
@@ -100,6 +100,18 @@ def test_from_one_set_to_another_is_the_same_as_to_begin_with_that(before: Any, 
     # Whoever runs on has only what a run takes up at once to be changed.
     for name in run_before.difference(found.restarts):
         assert (before[name].command, before[name].umask) == (after[name].command, after[name].umask)
+
+
+def test_only_those_that_are_meant_are_touched() -> None:
+    there = {name: standing(WEB) for name in ("a", "b", "c")}
+    found = plan(SOURCE, there, {"c": WEB.replace(umask=0), "d": WEB}, only={"b", "c", "d"}, restart=False)
+
+    assert (found.unchanged, found.added, found.removed) == ((), ("d",), ("b",))
+    assert (set(found.changed), found.restarts) == ({"c"}, ())
+    with pytest.raises(BadDefinition):
+        plan(SOURCE, there | {"a": standing(WEB.replace(after=(Reference(name="b"),)))}, {}, only={"b"})
+    own = {"own": standing(WEB.replace(source=None)), **there}
+    assert plan(None, own, {"own": WEB.replace(source=None, log_size=1)}, only={"own"}).removed == ()
 
 
 # All or none on disk
@@ -218,3 +230,43 @@ def test_what_is_unchanged_is_not_touched_however_often_the_file_is_edited(publi
 
     numen("down", "--quiet", file)
     assert set(states()) == {"own"}
+
+
+@pytest.mark.once
+@pytest.mark.usefixtures("supervisor")
+def test_no_secret_is_told_or_kept(public_path: Path, numen_home: Path) -> None:
+    told = ("s3cret-of-a-file", "s3cret-of-the-environment-file")
+    for name, text in zip(("token", "env"), (told[0], f"KEY={told[1]}"), strict=True):
+        (public_path / name).write_text(text)
+        (public_path / name).chmod(0o600)
+    keys = f'secret_files.TOKEN = "{public_path}/token"\nenvironment_files = ["{public_path}/env"]'
+    file = write(public_path / "numen.toml", f"web {keys}\n")
+    said = numen("apply", file)
+    assert told[0].encode() in Path(f"/proc/{pid_of('web')}/environ").read_bytes()
+    assert told[1].encode() in Path(f"/proc/{pid_of('web')}/environ").read_bytes()
+
+    write(file, f"web {keys}\nnice = 1\n")
+    from numen.keep.definitions import sets, tables
+
+    definitions = {name: tables.to_table(one) for name, one in sets.load(str(file)).definitions.items()}
+    answers = [
+        said,
+        call("Describe", name="web"),
+        call("Status", names=[]),
+        call("Events", names=[]),
+        call("Apply", source=str(file), definitions=definitions, dry_run=True),
+        *(path.read_text(errors="replace") for path in numen_home.rglob("*") if path.is_file()),
+    ]
+    assert not [one for one in answers if "s3cret" in repr(one)]
+
+
+@pytest.mark.needs_root
+@pytest.mark.usefixtures("supervisor")
+def test_root_is_not_handed_a_program_of_somebody_elses(public_path: Path) -> None:
+    program = public_path / "program"
+    program.write_text("#!/bin/sh\nsleep 1000\n")
+    program.chmod(0o777)
+    numen("supervisor", "--quiet")
+    with pytest.raises(BadDefinition, match="others can change"):
+        call("Apply", source=SOURCE, definitions={"web": {"command": [str(program)], "directory": "/"}})
+    assert not states()

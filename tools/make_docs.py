@@ -125,10 +125,10 @@ def definition_keys() -> str:
     """A row for each key of a definition, with a line of TOML as the example."""
     rows = [
         f"| `{key.name}` | {cell(key.kind.written)} | {cell(default_of(key))} | {cell(key.help)} |"
-        f" `{cell(key.name)} = {cell(key.example)}` |"
+        f" {'at once' if key.live else 'restart'} | `{cell(key.name)} = {cell(key.example)}` |"
         for key in keys.KEYS
     ]
-    return "\n".join(["| key | value | default | meaning | example |", "|---|---|---|---|---|", *rows])
+    return "\n".join(["| key | value | default | meaning | change | example |", "|---|---|---|---|---|---|", *rows])
 
 
 def definition_schema() -> str:

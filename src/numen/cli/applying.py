@@ -34,18 +34,47 @@ def source_of(words: list[str], command: str) -> str:
     return os.path.abspath(path)
 
 
-def apply(command: str, source: str, definitions: Mapping[str, Definition], values: dict[str, Any]) -> int:
-    """Let these be all the daemons of a source, and tell what comes of it; the exit status. Raises DaemonError."""
-    from ..keep.definitions.tables import to_table
+def apply(
+    command: str,
+    source: str | None,
+    definitions: Mapping[str, Definition],
+    values: dict[str, Any],
+    only: Iterable[str] | None = None,
+    *,
+    restart: bool = True,
+) -> int:
+    """Let these be all the daemons of a source, and tell what comes of it; the exit status. Raises DaemonError.
 
-    tables = {name: to_table(one) for name, one in definitions.items()}
-    asked = {"source": source, "definitions": tables, "dry_run": bool(values.get("dry_run"))}
+    With `only`, others of it are not touched.
+    """
+    asked = call(source, definitions, only, dry_run=bool(values.get("dry_run")), restart=restart)
     while True:
         asking.start_supervisor()
         try:
             return tell_all(command, _told(_replies(asked), values), values)
         except asking.Ending:
             asking.wait_for_end()
+
+
+def call(
+    source: str | None,
+    definitions: Mapping[str, Definition],
+    only: Iterable[str] | None = None,
+    *,
+    dry_run: bool = False,
+    restart: bool = True,
+) -> dict[str, Any]:
+    """The parameters of a call of Apply."""
+    from ..keep.definitions.tables import to_table
+
+    asked: dict[str, Any] = {
+        "definitions": {name: to_table(one) for name, one in definitions.items()},
+        "dry_run": dry_run,
+        "restart": restart,
+    }
+    if source is not None:
+        asked["source"] = source
+    return asked if only is None else {**asked, "only": sorted(only)}
 
 
 def _replies(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -88,7 +88,7 @@ def connect() -> Connection:
         try:
             return client.connect(path)
         except errors.NotRunning:
-            if not _is_open():
+            if not is_open():
                 raise NoSupervisor("no supervisor runs; `numen supervisor` starts it, and what ran before") from None
             # A keeper that lives starts the next one at once, and goes on trying where that fails.
             if not has_called:
@@ -142,11 +142,12 @@ def wait_for_end() -> None:
     from ..keep.house import keeper_pid
 
     keeper = keeper_pid()
-    while _is_open() and keeper_pid() == keeper:
+    while is_open() and keeper_pid() == keeper:
         time.sleep(PAUSE)
 
 
-def _is_open() -> bool:
+def is_open() -> bool:
+    """Whether a supervisor lives, or what brings it back."""
     from ..keep.house import is_open
 
     return is_open()

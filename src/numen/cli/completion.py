@@ -35,6 +35,7 @@ RUNNING_ANY = ("detach", "start")
 NAMING = (
     *("start", "status", "describe", "logs", "stop", "run", "restart", "reload", "remove", "enable", "disable", "wait"),
     "events",
+    "edit",
 )
 """Commands whose words are names of daemons; of `signal` they are from the second on."""
 
@@ -132,6 +133,7 @@ _numen() {{
             logs) words="numen $(_numen_names "$1")" ;;
             {"|".join(NAMING)}) words=$(_numen_names "$1") ;;
             completion) words='bash zsh fish' ;;
+            scale) words=$(_numen_names "$1" | sed -n 's/@[0-9]*$/=/p' | sort -u); compopt -o nospace ;;
             {"|".join(READING)}) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
             *) words=$options ;;
         esac
@@ -151,6 +153,9 @@ def _zsh() -> str:
 # zsh completion for numen; made by `numen completion zsh`
 _numen_names() {{
     compadd "$@" -- ${{(f)"$(numen status --names 2> /dev/null)"}}
+}}
+_numen_several() {{
+    compadd -S = "$@" -- ${{(fu)"$(numen status --names 2> /dev/null | sed -n 's/@[0-9]*$//p')"}}
 }}
 _numen_logs() {{
     compadd "$@" -- numen ${{(f)"$(numen status --names 2> /dev/null)"}}
@@ -191,6 +196,8 @@ def _zsh_arguments(name: str, table: Table) -> str:
         specs += [f"1:signal:({SIGNALS})", "*:name:_numen_names"]
     elif name == "completion":
         specs.append("1:shell:(bash zsh fish)")
+    elif name == "scale":
+        specs.append("*:name:_numen_several")
     elif name == "logs":
         specs.append("*:name:_numen_logs")
     elif name in READING:
@@ -223,6 +230,8 @@ def _fish() -> str:
     lines.append(f"{_fish_seen('signal')} -a '{SIGNALS}'")
     lines.append(f"{_fish_seen('signal')} -a {names}")
     lines.append(f"{_fish_seen('logs')} -a numen")
+    several = r"'(numen status --names 2> /dev/null | string replace -rf \'@[0-9]+$\' = | sort -u)'"
+    lines.append(f"{_fish_seen('scale')} -a {several}")
     lines.append(f"{_fish_seen('completion')} -a 'bash zsh fish'")
     return "\n".join(lines)
 

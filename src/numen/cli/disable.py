@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .outcomes import order, table
+from . import enabling
+from .outcomes import table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,4 +19,4 @@ TABLE = table(
 
 def run(arguments: Sequence[str]) -> int:
     """Run `numen disable`; the exit status. Raises DaemonError."""
-    return order(TABLE, "Disable", arguments)
+    return enabling.order(TABLE, "Disable", arguments, start=False)

@@ -38,6 +38,8 @@ COMMANDS = {
     "check": "tell every mistake in definitions, with its place",
     "up": "run the daemons of a file in the foreground",
     "apply": "let a file's daemons be as it has them; touch nothing else",
+    "scale": "have more or fewer instances of a daemon",
+    "edit": "edit a daemon's definition, and let it take hold",
     "down": "end all daemons of a file, and keep them no longer",
     "completion": "print what lets a shell complete the words of numen",
 }

@@ -14,7 +14,7 @@ from .words import read_mixed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
 QUIET = Option(flags=("--quiet", "-q"), help="say nothing where all went well")
@@ -49,20 +49,38 @@ def order(table: Table, method: str, arguments: Sequence[str]) -> int:
     return order_daemons(table.command, method, names, values)
 
 
-def order_daemons(command: str, method: str, names: Sequence[str], values: dict[str, Any], **parameters: Any) -> int:
-    """Call a method for daemons, and tell what comes of it; the exit status. Raises DaemonError."""
+def order_daemons(
+    command: str,
+    method: str,
+    names: Sequence[str],
+    values: dict[str, Any],
+    also: Callable[[dict[str, Any]], None] = lambda _outcome: None,
+    **parameters: Any,
+) -> int:
+    """Call a method for daemons, and tell what comes of it; the exit status. Raises DaemonError.
+
+    `also` is called with each outcome before it is told.
+    """
     check_named(command, names)
     try:
-        return tell_all(command, replies(method, {"names": list(names), **parameters}), values)
+        found = replies(method, {"names": list(names), **parameters})
+        return tell_all(command, _each_also(found, also), values)
     except asking.NoSupervisor as error:
-        raise _with_those_left(error, command, names) from None
+        raise with_those_left(error, command, names) from None
     except Unusable as error:
         if len(names) > 1 and "name" in error.values:
             raise Unusable(f"{error}; nothing was done", **error.values) from None
         raise
 
 
-def _with_those_left(error: asking.NoSupervisor, command: str, names: Sequence[str]) -> asking.NoSupervisor:
+def _each_also(found: Iterable[dict[str, Any]], also: Callable[[dict[str, Any]], None]) -> Iterator[dict[str, Any]]:
+    for reply in found:
+        for outcome in reply["outcomes"]:
+            also(outcome)
+        yield reply
+
+
+def with_those_left(error: asking.NoSupervisor, command: str, names: Sequence[str]) -> asking.NoSupervisor:
     """The error of who asks for daemons that run on without a supervisor."""
     from ..settings.names import matching
     from .kept import left_running

@@ -16,6 +16,7 @@ from ...settings.places import ENDING
 from ..definitions import applying, files, replacing
 from ..definitions.fitness import check_fit
 from ..definitions.tables import from_table
+from ..definitions.trust import untrusted
 from ..life import RESTING, State
 from ..notices import Change, Notice
 from ..requests import Outcome
@@ -56,14 +57,24 @@ class Applying:
         self._supervisor, self._directory, self._disk = supervisor, directory, disk
         self._tell, self._note, self._turn = tell, note, turn
 
-    def apply(self, call: Call, source: str, tables: Mapping[str, Any], *, dry_run: bool) -> None:
-        """Let these be all the daemons of a source."""
+    def apply(
+        self,
+        call: Call,
+        source: str | None,
+        tables: Mapping[str, Any],
+        *,
+        dry_run: bool,
+        only: Iterable[str] | None,
+        restart: bool,
+    ) -> None:
+        """Let these be all the daemons of a source, or `only` those of them."""
         own = [name for name, one in self._supervisor.daemons.items() if one.definition.source == source]
-        names = list(dict.fromkeys([*own, *tables]))
+        chosen = None if only is None else frozenset(only).union(tables)
+        names = list(dict.fromkeys([*(name for name in own if chosen is None or name in chosen), *tables]))
 
         def begin(next_one: Callable[[], None]) -> None:
             def begin_all(release: Callable[[], None]) -> None:
-                one = _Set(self, call, source, self._standing())
+                one = _Set(self, call, source, self._standing(), chosen, restart=restart)
 
                 def over() -> None:
                     release()
@@ -123,8 +134,18 @@ class Applying:
 class _Set:
     """One set that is being applied."""
 
-    def __init__(self, applying: Applying, call: Call, source: str, standing: dict[str, Standing]) -> None:
+    def __init__(
+        self,
+        applying: Applying,
+        call: Call,
+        source: str | None,
+        standing: dict[str, Standing],
+        only: frozenset[str] | None,
+        *,
+        restart: bool,
+    ) -> None:
         self._all, self._call, self._source, self._standing = applying, call, source, standing
+        self._only, self._restart = only, restart
         self._wanted: dict[str, Definition] = {}
         self._plan: Plan
 
@@ -136,15 +157,16 @@ class _Set:
         for name, table in tables.items():
             check_kept_name(name)
             try:
-                self._wanted[name] = from_table(table).replace(source=self._source)
+                one = self._wanted[name] = from_table(table).replace(source=self._source)
+                # Of a single one its owner's word is taken, as in numen start.
+                found = [(each.key, each.message) for each in untrusted(one)] if self._source is not None else []
             except BadDefinition as error:
-                mistakes += [
-                    (f"daemon.{name}.{key}" if key else f"daemon.{name}", text) for key, text in error.mistakes
-                ]
+                found = list(error.mistakes)
+            mistakes += [(f"daemon.{name}.{key}" if key else f"daemon.{name}", text) for key, text in found]
         if mistakes:
             raise BadDefinition("", mistakes=tuple(mistakes))
         self._look_at_files()
-        self._plan = applying.plan(self._source, self._standing, self._wanted)
+        self._plan = applying.plan(self._source, self._standing, self._wanted, self._only, restart=self._restart)
         for name in (*self._plan.added, *self._plan.changed):
             try:
                 check_fit(self._wanted[name])
@@ -165,6 +187,8 @@ class _Set:
         directory = self._all._directory
         written = {name: one for name, one in self._wanted.items() if directory.read(name) != one}
         heading = f"Written by numen apply from {self._source}; edit that, then: numen apply {self._source}"
+        if self._source is None:
+            heading = "Written by numen edit"
         if written or self._plan.removed:
             replacing.replace(directory.path, written, self._plan.removed, heading)
 
@@ -236,6 +260,8 @@ class _Set:
                 supervisor.restart(name, who, answered)
             elif name in plan.added:
                 answered(Outcome(message="is defined, and not started: `start` is false"))
+            elif self._standing[name].is_up and plan.changed[name].needs_restart:
+                answered(Outcome(message=f"runs on as it was; the change takes hold with: numen restart {name}"))
             elif self._standing[name].is_up:
                 answered(Outcome(message="runs on, by its definition as it is now"))
             else:

@@ -144,10 +144,24 @@ class Service:
         self._disk.work(name, write, start)
 
     def on_Apply(
-        self, call: Call, source: str, definitions: dict[str, dict[str, Any]], dry_run: bool | None = None
+        self,
+        call: Call,
+        definitions: dict[str, dict[str, Any]],
+        source: str | None = None,
+        dry_run: bool | None = None,
+        only: list[str] | None = None,
+        restart: bool | None = None,
     ) -> None:
         """Let these be all the daemons of a source."""
-        self.applying.apply(call, source, definitions, dry_run=bool(dry_run))
+        self.applying.apply(
+            call,
+            source,
+            definitions,
+            dry_run=bool(dry_run),
+            # All that have a file of their own are nobody's set.
+            only=list(definitions) if source is None and only is None else only,
+            restart=restart is not False,
+        )
 
     def on_Run(self, call: Call, names: list[str], wait: bool | None = None) -> None:
         """Run tasks and others that end, once and now."""
@@ -360,6 +374,10 @@ class Service:
         self._disk.after(name, do)
 
     def _removing_file(self, name: str, answered: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
+        daemon = self._supervisor.daemons.get(name)
+        source = daemon.definition.source if daemon is not None else None
+        back = f"; it comes back with the next numen apply {source}, unless it is removed there" if source else ""
+
         def then(outcome: Outcome) -> None:
             if outcome.error:
                 answered(outcome)
@@ -374,7 +392,7 @@ class Service:
                     self._definitions.forget(name)
                     self._supervisor.file_is_gone(name)
                     self._turn()
-                    answered(outcome)
+                    answered(outcome.replace(message=f"{outcome.message}{back}"))
 
             self._disk.work(name, lambda: os.unlink(path), told)
 

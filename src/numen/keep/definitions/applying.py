@@ -17,7 +17,7 @@ from .tables import bad_definition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from typing import Any
 
     from .comparison import Change
@@ -72,13 +72,23 @@ class Plan(Record):
         }
 
 
-def plan(source: str, standing: Mapping[str, Standing], wanted: Mapping[str, Definition]) -> Plan:
-    """What follows where these daemons are there, and a source wants those.
+def plan(
+    source: str | None,
+    standing: Mapping[str, Standing],
+    wanted: Mapping[str, Definition],
+    only: Collection[str] | None = None,
+    *,
+    restart: bool = True,
+) -> Plan:
+    """What follows where these daemons are there, and a source wants those; or, of its daemons, `only` these.
 
-    Raises NameTaken where one that is there comes from elsewhere, BadDefinition for references that lead nowhere.
+    Nobody is restarted without `restart`. Raises NameTaken where one that is there comes from elsewhere, BadDefinition
+    for references that lead nowhere.
     """
-    _check(source, standing, wanted)
     own = {name: one for name, one in standing.items() if one.definition.source == source}
+    left = {} if only is None else {name: one.definition for name, one in own.items() if name not in only}
+    own = {name: one for name, one in own.items() if name not in left}
+    _check(source, standing, wanted, left)
     changed = {}
     for name, one in own.items():
         if name not in wanted:
@@ -94,17 +104,26 @@ def plan(source: str, standing: Mapping[str, Standing], wanted: Mapping[str, Def
         removed=tuple(name for name in own if name not in wanted),
         starts=tuple(name for name, one in wanted.items() if name not in own and one.start),
         restarts=tuple(
-            name for name, one in changed.items() if one.needs_restart and (own[name].is_up or own[name].ended)
+            name
+            for name, one in changed.items()
+            if restart and one.needs_restart and (own[name].is_up or own[name].ended)
         ),
     )
 
 
-def _check(source: str, standing: Mapping[str, Standing], wanted: Mapping[str, Definition]) -> None:
+def _check(
+    source: str | None,
+    standing: Mapping[str, Standing],
+    wanted: Mapping[str, Definition],
+    left: Mapping[str, Definition],
+) -> None:
     for name in wanted:
         if name in standing and (other := standing[name].definition.source) != source:
             whose = f"comes from {other}" if other else "was defined by numen start, or in a file of its own"
             raise NameTaken(f"nothing is changed: there is a daemon {name} already, which {whose}")
-    orders = {name: order_of(one.__dict__) for name, one in wanted.items()}
+    if source is None:
+        return  # each of these is alone in its file
+    orders = {name: order_of(one.__dict__) for name, one in {**left, **wanted}.items()}
     if wrong := references.check(orders):
         told = [(f"daemon.{one.name}.{'.'.join(map(str, one.place))}", one.message) for one in wrong]
         raise bad_definition(told, source)

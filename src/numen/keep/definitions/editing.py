@@ -32,13 +32,18 @@ def set_value(file: str, path: Sequence[str], value: Any) -> bool:
     after = with_value(before, path, value, file)
     if after == before:
         return False
+    write(file, after)
+    return True
+
+
+def write(file: str, content: bytes) -> None:
+    """Let a person's file have this content, whole or not at all; its mode stays. Raises NoPermission, Unusable."""
     # Who keeps his files elsewhere, and links to them, finds the link as it was.
     place = os.path.realpath(file)
     try:
-        write_beside(place, after, stat.S_IMODE(os.stat(place).st_mode))
+        write_beside(place, content, stat.S_IMODE(os.stat(place).st_mode))
     except OSError as error:
         raise from_os_error(error, f"write {file}") from error
-    return True
 
 
 def with_value(content: bytes, path: Sequence[str], value: Any, file: str) -> bytes:
