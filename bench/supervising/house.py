@@ -135,6 +135,12 @@ class House:
         finally:
             watch.close()
 
+    def run_for(self, command: Sequence[str]) -> float:
+        """How long a command took, in seconds."""
+        began = time.monotonic()
+        self._run(command)
+        return time.monotonic() - began
+
     def _run(self, command: Sequence[str]) -> str:
         done = subprocess.run(
             command,

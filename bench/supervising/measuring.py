@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import capturing, crashing, lives, restarting
+from . import applying, capturing, crashing, lives, restarting
 from .rivals import S6, Circus, Daemontools, InC, Numen, Output, PatientSupervisor, Runit, Supervisor
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .tools import Tools
 
 FAMILY: tuple[type[OfDirectories], ...] = (S6, Runit, Daemontools)
-PARTS = ("restarting", "lives", "capturing", "crashing")
+PARTS = ("restarting", "lives", "capturing", "crashing", "applying")
 
 
 def measure(
@@ -44,6 +44,10 @@ def measure(
     if "crashing" in parts:
         answers, out = crashing.measure(fit([*_bare(tools), PatientSupervisor(tools)]), tools, sizes, say)
         tables.append(crashing.tabulate(answers, sizes))
+        notes += out
+    if "applying" in parts:
+        changes, out = applying.measure(tools, sizes, say, only)
+        tables.append(applying.tabulate(changes, sizes))
         notes += out
     return tables, list(dict.fromkeys(notes))
 
