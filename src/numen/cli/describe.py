@@ -79,7 +79,8 @@ def _describe_supervisor(*, as_json: bool) -> int:
 def _lines(said: dict[str, Any], facts: dict[str, Any]) -> Iterator[str]:
     state = facts["state"]
     yield f"{facts['name']} {STANDS.get(state, f'is {state}')}"
-    yield from _columns([(word, text) for word, text in _standing(facts) if text])
+    targets = said["definition"].get("log", {}).get("to", ())
+    yield from _columns([(word, text) for word, text in (*_standing(facts), ("logs to", ", ".join(targets))) if text])
     if said["processes"]:
         yield "processes"
         yield from _columns([(str(pid), _command_of(pid)) for pid in said["processes"]])

@@ -20,6 +20,7 @@ from .spawning import INVOCATION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     Message = dict[str, Any]
@@ -65,8 +66,8 @@ class Helper:
         self._outgoing, self._received = bytearray(), bytearray()
 
     @classmethod
-    def start(cls, module: str, open_files: int, lock: int = -1) -> Helper:
-        """Start `python -m MODULE SOCKET LOCK`; `open_files` is its soft limit. Raises OSError."""
+    def start(cls, module: str, open_files: int, lock: int = -1, *, arguments: Sequence[str] = ()) -> Helper:
+        """Start `python -m MODULE SOCKET LOCK ARGUMENTS`; `open_files` is its soft limit. Raises OSError."""
         own, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         copies = []
         try:
@@ -77,6 +78,7 @@ class Helper:
                     copies.append(fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, _ABOVE))
                     actions.append(Duplicate(source=copies[-1], descriptor=number))
             argv = [sys.executable, "-P", "-m", module, str(_SOCKET), str(_LOCK if lock >= 0 else -1)]
+            argv += arguments
             with spawn.soft_limit(resource.RLIMIT_NOFILE, open_files):
                 pid = spawn.posix_spawn(sys.executable, argv, environment(), actions=actions, directory="/")
         except BaseException:

@@ -35,6 +35,8 @@ class Home(Record):
     """What is wanted of the daemons, beyond a boot."""
     tasks: str
     """The directory of how it stands with the schedules of tasks, beyond a boot."""
+    forwarded: str
+    """The directory of what is forwarded to the system log, beyond a boot."""
     lock: str
     """The supervisor's own lock."""
 
@@ -50,6 +52,7 @@ class Home(Record):
             journal=os.path.join(state, "journal"),
             wants=os.path.join(places.persistent_directory(), "wants"),
             tasks=os.path.join(places.persistent_directory(), "tasks"),
+            forwarded=os.path.join(places.persistent_directory(), "forwarded"),
             lock=os.path.join(state, "supervisor.lock"),
         )
 

@@ -22,10 +22,11 @@ from ..settings import places
 from . import cgroups, memory, spawning
 from .deaths import Deaths
 from .family import Families, find
+from .forwarding_client import ForwardingClient
 from .journal import Journal, boot
 from .kernel import ClockSet, NotSpawned, Spawned
 from .life import ProcessId
-from .sources import CLOCK, HELPER, KEEPER, MOVED, NOTIFY, PIDFD, READY, RUNNER, Sources
+from .sources import CLOCK, FORWARDER, HELPER, KEEPER, MOVED, NOTIFY, PIDFD, READY, RUNNER, Sources
 from .wiring import Wiring
 
 TYPE_CHECKING = False
@@ -59,17 +60,19 @@ class RealKernel:
         self._far: set[str] = set()
         """The invocations whose main process was nobody's child here when it was taken back."""
         self._sources = Sources()
-        self._wiring = Wiring(home, keeper, mover, self._sources)
         self._deaths = Deaths(keeper)
         self._keeper_pid = os.getppid()
         self._groups = cgroups.Groups(cgroups.house_name(home.journal), self._keeper_pid)
         self._open_files = spawning.prepare_limits()
+        self._forwarding = ForwardingClient(home.forwarded, self._open_files, tell)
+        self._wiring = Wiring(home, keeper, mover, self._sources, self._forwarding)
         self._own_variables = _account_variables()
         self._journal = Journal(home.journal)
         self._timer = -1
         """Of the wall clock; there is none where no task has a calendar."""
         self._tell = tell
         self._sources.listen(keeper.fileno(), (KEEPER, ""))
+        self._sources.listen(self._forwarding.fileno(), (FORWARDER, ""))
 
     def fileno(self) -> int:
         """Readable when poll() has something to gather, deaths of children apart."""
@@ -293,6 +296,8 @@ class RealKernel:
             yield from self._helper_answers()
         elif kind == RUNNER:
             yield from self._runner_answers()
+        elif kind == FORWARDER:
+            self._forwarding.receive()
         elif kind == CLOCK:
             if was_clock_set(descriptor):
                 yield ClockSet()
@@ -348,6 +353,7 @@ class RealKernel:
 
     def _has_main(self, process: ProcessId, name: str, invocation: str) -> None:
         self._mains[process.pid] = process.start_time, invocation
+        self._wiring.begin_run(name, process.pid)
         for last in self._wiring.belongs_to(name, invocation):
             # That run is over, and its whole family gone.
             self._families.forget(last)
@@ -363,6 +369,7 @@ class RealKernel:
             self._helper.close()
         if self._runner is not None:
             self._runner.close()
+        self._forwarding.close()
         if self._timer >= 0:
             os.close(self._timer)
         self._deaths.close()

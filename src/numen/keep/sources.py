@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     Source = tuple[str, str | ProcessId]
 
-KEEPER, HELPER, RUNNER, PIDFD, READY, NOTIFY, MOVED, CLOCK = (
+KEEPER, HELPER, RUNNER, PIDFD, READY, NOTIFY, MOVED, CLOCK, FORWARDER = (
     "keeper",
     "helper",
     "runner",
@@ -21,6 +21,7 @@ KEEPER, HELPER, RUNNER, PIDFD, READY, NOTIFY, MOVED, CLOCK = (
     "notify",
     "moved",
     "clock",
+    "forwarder",
 )
 """What a descriptor belongs to; READY and NOTIFY have the name of a daemon with them, PIDFD a process."""
 

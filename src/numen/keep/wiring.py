@@ -12,8 +12,12 @@ import pwd
 from collections import deque
 from contextlib import suppress
 
+from ..become.syslog.entries import PRIORITIES
 from ..kernel import pipes, proc
+from ..settings.places import ENDING
 from .channels import Channels
+from .definitions.definition import FILE
+from .forwarded import TARGETS, Forwarded
 from .house import inode
 from .kernel import Message, Ready
 from .life import ProcessId
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
     from ..become.listener import Listener
     from .definitions.definition import Definition
+    from .forwarding_client import ForwardingClient
     from .home import Home
     from .house import Keeper
     from .logs.mover import Mover
@@ -37,8 +42,11 @@ LOG = "log:"
 
 _MOST_LOOKS = 10
 
-_LIVE = ("log_size", "log_keep", "log_every", "log_total", "log_age", "log_compress")
+_LIVE = ("log_to", "log_size", "log_keep", "log_every", "log_total", "log_age", "log_compress")
 """What of a definition the logs of a run follow at once."""
+
+SPOOL_SIZE, SPOOL_FILES = 4 * 2**20, 4
+"""How a log is kept that is there to be forwarded alone."""
 
 MOST_MESSAGES = 100
 """Notifications of one daemon that are taken in one turn."""
@@ -47,16 +55,24 @@ MOST_MESSAGES = 100
 class Wiring:
     """The channels of all daemons."""
 
-    def __init__(self, home: Home, keeper: Keeper, mover: Mover, sources: Sources) -> None:
+    def __init__(
+        self, home: Home, keeper: Keeper, mover: Mover, sources: Sources, forwarding: ForwardingClient
+    ) -> None:
         self._home, self._keeper, self._mover, self._sources = home, keeper, mover, sources
+        self._forwarding = forwarding
         self._held = {inode(one): one for one in keeper.held()}
         """What an earlier supervisor held, and is not taken back yet."""
         self._channels: dict[str, Channels] = {}
         self._definitions: dict[str, Definition] = {}
         self.fifos: dict[tuple[int, int], str] = {}
         """Whose FIFO each is, by device and inode: the invocation."""
-        self._moved: deque[tuple[int, int]] = deque()
-        """The FIFOs of released daemons that are empty and closed."""
+        self._moved: deque[tuple[tuple[int, int], str]] = deque()
+        """The FIFOs of released daemons that are empty and closed, each with its log."""
+        self._leaving: dict[str, int] = {}
+        """The logs of released daemons whose last bytes are being moved: from how many FIFOs."""
+        self._ending: set[str] = set()
+        """Those of them that are removed."""
+        self._is_resumed = False
         # Never closed: a thread that hangs on a disk may ring it after the end.
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         sources.listen(self._bell, (MOVED, ""))
@@ -116,6 +132,11 @@ class Wiring:
         self.fifos.update(dict.fromkeys(fifos, invocation))
         return before
 
+    def begin_run(self, name: str, pid: int) -> None:
+        """What its logs get from here on is of that process."""
+        for key, _ in _logs(name, self._channels[name]):
+            self._forwarding.begin_run(key, pid)
+
     def change_logs(self, name: str, definition: Definition) -> None:
         """Keep its logs from here on as this definition says, where it has any open."""
         if name in self._channels:
@@ -128,6 +149,7 @@ class Wiring:
             self._definitions[name] = definition
             for key, _ in _logs(name, self._channels[name]):
                 self._mover.change(key, self._log_settings(key, definition))
+                self._follow(name, key, definition)
 
     def release(self, name: str, definition: Definition | None) -> None:
         """Nothing of it runs: close what is open; where the daemon is removed, the names go too."""
@@ -142,6 +164,11 @@ class Wiring:
             del self._channels[name], self._definitions[name]
         if definition is None:
             Channels(self._home.streams, name).remove()
+            for key in (name, f"{name}.err"):
+                if key in self._leaving:
+                    self._ending.add(key)
+                else:
+                    self._forwarding.end(key)
             with suppress(FileNotFoundError):
                 os.unlink(self._home.mark(name))
 
@@ -157,12 +184,24 @@ class Wiring:
             self._keeper.drop(one)
             os.close(descriptor)
         self._held.clear()
+        if not self._is_resumed:
+            self._is_resumed = True
+            self._forwarding.resume(self._is_known)
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._channels or os.path.lexists(os.path.join(self._home.definitions, name + ENDING))
 
     def drop_moved(self) -> None:
         """Let the keeper let go what has been moved since the last call."""
         os.eventfd_read(self._bell)
         while self._moved:
-            fifo = self._moved.popleft()
+            fifo, log = self._moved.popleft()
+            self._leaving[log] -= 1
+            if not self._leaving[log]:
+                del self._leaving[log]
+                if log in self._ending:
+                    self._ending.remove(log)
+                    self._forwarding.end(log)
             # A new run may have opened it again meanwhile.
             if fifo not in self.fifos:
                 self._keeper.drop(fifo)
@@ -221,6 +260,8 @@ class Wiring:
             for key, descriptor in _logs(name, channels):
                 self.fifos[inode(descriptor)] = ""  # nobody's yet
                 self._keeper.hold(descriptor)
+                self._ending.discard(key)
+                self._follow(name, key, definition)
                 self._mover.add(key, descriptor, self._log_settings(key, definition))
         else:
             self._keep_logs(name, definition)
@@ -232,21 +273,36 @@ class Wiring:
         self.fifos.pop(key, None)
         self._keeper.withdraw(descriptor)
         # The keeper holds it until its last words are moved.
-        self._mover.remove(log, lambda: self._has_moved(key))
+        self._leaving[log] = self._leaving.get(log, 0) + 1
+        self._mover.remove(log, lambda: self._has_moved(key, log))
 
-    def _has_moved(self, fifo: tuple[int, int]) -> None:
+    def _has_moved(self, fifo: tuple[int, int], log: str) -> None:
         """Called by a thread of the mover's, when what was in a FIFO is in its log, and it is closed."""
-        self._moved.append(fifo)
+        self._moved.append((fifo, log))
         os.eventfd_write(self._bell, 1)
 
+    def _follow(self, name: str, key: str, definition: Definition) -> None:
+        """Have a log forwarded, to a target that it did not have yet from its present end on."""
+        path = self._home.log(key)
+        begin = _end_of_file(path)
+        priority = "info" if key == name else "err"
+        log = Forwarded(
+            path=path,
+            ident=name,
+            priority=PRIORITIES.index(priority),
+            targets={target: begin for target in TARGETS if target in definition.log_to},
+        )
+        self._forwarding.follow(key, log)
+
     def _log_settings(self, key: str, definition: Definition) -> LogSettings:
+        is_kept = FILE in definition.log_to
         # Lines may be left in it since the log was stamped.
         spool = self._home.spool(key)
         return LogSettings(
             path=self._home.log(key),
             spool=spool if definition.log_timestamps or os.path.exists(spool) else "",
-            size=definition.log_size,
-            keep=definition.log_keep,
+            size=definition.log_size if is_kept else SPOOL_SIZE,
+            keep=definition.log_keep if is_kept else SPOOL_FILES,
             every=definition.log_every,
             total=definition.log_total,
             age=definition.log_age,

@@ -47,6 +47,7 @@ class Entry(Record):
     time: float
     """Seconds since the epoch."""
     pid: int
+    """0 where it is not known."""
     lost: int = 0
     """How many messages before this one were lost."""
 

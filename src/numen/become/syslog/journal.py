@@ -36,6 +36,8 @@ def encode(entry: Entry) -> list[bytes]:
         entry.pid,
     )
     fields = [(name, value_bytes(value)) for name, value in zip(OWN_FIELDS, own, strict=True)]
+    if not entry.pid:
+        fields.pop()
     fields += [(field_name(name), value_bytes(value)) for name, value in entry.extra.items()]
     return [b"".join(_field(name.encode("ascii"), value) for name, value in fields)]
 

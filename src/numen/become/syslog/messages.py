@@ -31,7 +31,8 @@ def rfc3164(entry: Entry) -> list[bytes]:
 
     local = time.localtime(entry.time)
     when = f"{MONTHS[local.tm_mon - 1]} {local.tm_mday:2} {local.tm_hour:02}:{local.tm_min:02}:{local.tm_sec:02}"
-    return _datagrams(f"<{_pri(entry)}>{when} {entry.ident}[{entry.pid}]: ", entry.text)
+    pid = f"[{entry.pid}]" if entry.pid else ""
+    return _datagrams(f"<{_pri(entry)}>{when} {entry.ident}{pid}: ", entry.text)
 
 
 def rfc5424(entry: Entry) -> list[bytes]:
@@ -40,7 +41,7 @@ def rfc5424(entry: Entry) -> list[bytes]:
     No byte order mark stands before the text, though the RFC has one for UTF-8: daemons write it into their
     files as it is, and without it the text counts as plain octets, which is as valid.
     """
-    head = f"<{_pri(entry)}>1 {timestamp(entry.time)} {_host_name()} {entry.ident} {entry.pid} - - "
+    head = f"<{_pri(entry)}>1 {timestamp(entry.time)} {_host_name()} {entry.ident} {entry.pid or '-'} - - "
     return _datagrams(head, entry.text)
 
 

@@ -159,6 +159,18 @@ def parts_of(path: str) -> list[Part]:
     return parts[::-1]
 
 
+def part_of(path: str, inode: int) -> Part | None:
+    """The file of the log that has, or had before it was compressed, that inode. Raises OSError."""
+    for (_, found), name in _identities(path).items():
+        if inode in (found, _origin(name)):
+            with suppress(FileNotFoundError):
+                part = Part(name)
+                if part.inode == found:
+                    return part
+                part.close()  # another has got that name meanwhile
+    return None
+
+
 def is_current(part: Part, path: str) -> bool:
     """Whether that is the file that is being written."""
     with suppress(OSError):
