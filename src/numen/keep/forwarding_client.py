@@ -33,9 +33,9 @@ class ForwardingClient:
         self._epoll = select.epoll()
         self._helper: Helper | None = None
         self._started_at = 0.0
-        self._logs: dict[str, Forwarded] = {
-            key: log for key in forwarded.keys(directory) if (log := Forwarded.read(directory, key)) is not None
-        }
+        found = {key: Forwarded.read(directory, key) for key in forwarded.keys(directory)}
+        # The forwarder forgets those that have ended by itself.
+        self._logs = {key: log for key, log in found.items() if log is not None and not log.has_ended}
 
     def fileno(self) -> int:
         """A descriptor that is readable when receive() has something to do."""
@@ -46,7 +46,7 @@ class ForwardingClient:
         for key, log in list(self._logs.items()):
             if not is_known(log.ident):
                 self.end(key)
-        if self._logs and self._helper is None:
+        if self._helper is None and forwarded.keys(self._directory):
             self._start()
 
     def follow(self, key: str, log: Forwarded) -> None:
