@@ -44,9 +44,10 @@ COMMAND_LINES = st.lists(
 
 
 def by_argparse(arguments: list[str]) -> dict[str, Any] | None:
-    """The values that argparse reads; None where it complains, or gives help."""
+    """The values that argparse reads; None where it complains, or gives help, or is left with no value of `-e--`."""
     with suppress(SystemExit), redirect_stderr(io.StringIO()):
-        return vars(PLAIN.parser().parse_args(arguments))
+        values = vars(PLAIN.parser().parse_args(arguments))
+        return None if any([] in (one, *one) for one in values.values() if isinstance(one, list)) else values
     return None
 
 
@@ -83,6 +84,8 @@ def test_a_correct_command_line_is_read_quickly_as_argparse_reads_it(data: st.Da
 @example(["-qe", "A=1"])
 @example(["-qeA=1"])
 @example(["-e=A"])
+@example(["-e--"])
+@example(["-qe--"])
 @example(["--signal=HUP", "web"])
 @example(["--quiet=yes"])
 @given(COMMAND_LINES)

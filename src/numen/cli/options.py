@@ -75,6 +75,9 @@ class Table(Record):
         values = vars(found)
         for option in self.options:
             given = values[option.name]
+            # argparse takes the dashes of `-e--` for the end of the options, and is left with no value.
+            if option.metavar and given is not None and [] in (given, *given):
+                parser.error(f"argument {'/'.join(option.flags)}: expected one argument")
             if option.repeated:
                 values[option.name] = [_converted(option, one) for one in given or ()]
             elif option.metavar and given is not None:
