@@ -101,7 +101,7 @@ def can_happen(life: Life, event: Event) -> bool:
         case lives.MayStart() | lives.Waits():
             return life.state is State.WAITING
         case lives.MayStop():
-            return bool(life.held_back)
+            return life.state in (State.STARTING, State.RUNNING) and bool(life.held_back)
         case lives.Withheld():
             return life.state in (State.STARTING, State.RUNNING) and not life.held_back
         case _:
@@ -177,7 +177,14 @@ def _shape(life: Life) -> tuple[object, ...]:
     up = time_up(life) or 0.0
     run = (life.process is None, life.process == HEIR, life.ended_at is None, up >= 5.0, up >= 50.0)
     ending = None if life.ended_at is None or life.ending is None else life.ending.status
-    stop = (life.deadline is None, min(life.stop_step, 3), life.is_clearing, bool(life.members), life.reason)
+    stop = (
+        life.deadline is None,
+        min(life.stop_step, 3),
+        life.is_clearing,
+        bool(life.members),
+        life.reason,
+        life.held_back,
+    )
     return (*common, *run, *stop, ending)
 
 

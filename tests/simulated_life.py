@@ -224,10 +224,14 @@ STOPS = (
 NAMES = ("alpha", "beta", "gamma", "delta")
 
 
-def _is_being_stopped(life: Life) -> bool:
-    """Whether it is, and not for a restart, and not because it has ended by itself."""
-    is_asked = life.reason in (STOPPED_BY_REQUEST, SHUT_DOWN) or life.reason.startswith(WITHHELD)
-    return life.state is State.STOPPING and is_asked and life.ended_at is None
+def is_stopping(life: Life) -> bool:
+    """Whether its main process is being ended."""
+    return life.state is State.STOPPING and life.ended_at is None
+
+
+def _is_asked(life: Life) -> bool:
+    """Whether it is, and not for a restart."""
+    return is_stopping(life) and (life.reason in (STOPPED_BY_REQUEST, SHUT_DOWN) or life.reason.startswith(WITHHELD))
 
 
 class Expected:
@@ -723,8 +727,10 @@ class SimulatedLife:
 
     def _check_order(self) -> None:
         """Of those that are being stopped none was to wait for another."""
-        stopping = {name for name, one in self.supervisor.daemons.items() if _is_being_stopped(one.life)}
-        new, self.stopping = stopping - self.stopping, stopping
+        lives = {name: one.life for name, one in self.supervisor.daemons.items()}
+        # One that was being ended for itself, to be run again, may be ended by a shutdown now.
+        was_stopping, self.stopping = self.stopping, {one.invocation for one in lives.values() if is_stopping(one)}
+        new = {name for name, one in lives.items() if _is_asked(one) and one.invocation not in was_stopping}
         is_redefined, self.is_redefined = self.is_redefined, False
         for name, daemon in self.supervisor.daemons.items() if self.script.is_ordered and not is_redefined else ():
             needed = {one.name for one in daemon.definition.requires if one.condition != COMPLETED} & new

@@ -1,5 +1,6 @@
 """A set of daemons applied: what follows from a difference, all or nothing on disk, and what runs at the end."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -114,6 +115,13 @@ def test_only_those_that_are_meant_are_touched() -> None:
     assert plan(None, own, {"own": WEB.replace(source=None, log_size=1)}, only={"own"}).removed == ()
 
 
+def test_one_that_is_wanted_again_while_it_is_being_removed_is_a_new_one() -> None:
+    there = {"web": standing(WEB).replace(is_leaving=True), "other": standing(WEB).replace(is_leaving=True)}
+    found = plan(SOURCE, there, {"web": WEB})
+
+    assert (found.added, found.starts, found.removed, found.unchanged) == (("web",), ("web",), ("other",), ())
+
+
 # All or none on disk
 
 
@@ -169,6 +177,27 @@ def test_killed_at_any_call_all_is_replaced_or_nothing(tmp_path: Path) -> None:
         if not is_killed:
             break
     assert outcomes == {(True, False), (True, True), (False, True)}
+
+
+def test_a_file_that_is_a_link_to_another_file_system_stays_one(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    directory = str(tmp_path / "daemons.d")
+    os.mkdir(directory, 0o700)
+    elsewhere.write_text("")
+    os.symlink(elsewhere, os.path.join(directory, "web.toml"))
+    rename = os.rename
+
+    def refused(source: str, place: str) -> None:
+        if place == str(elsewhere) and not source.startswith(str(elsewhere)):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source)
+        rename(source, place)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "rename", refused)
+        replacing.replace(directory, {"web": WEB, "new": WEB}, [], "new")
+    assert files.read_all(directory).definitions == {"web": WEB, "new": WEB}
+    assert os.path.islink(os.path.join(directory, "web.toml"))
+    assert os.listdir(directory).count(replacing.COMMITTED) == 0
 
 
 # End to end

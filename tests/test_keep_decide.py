@@ -23,13 +23,16 @@ from numen.keep.decide import (
 )
 from numen.keep.definitions.definition import ALWAYS, NEVER, ON_FAILURE, Definition
 from numen.keep.kept import is_being_spawned
+from numen.keep.kernel import ALIVE
 from numen.keep.life import (
     Adjusted,
+    Answered,
     BecameReady,
     EndAsked,
     Ending,
     Exited,
     FamilySeen,
+    Health,
     Life,
     LookForFamily,
     Lost,
@@ -132,6 +135,24 @@ def test_one_that_tells_when_it_is_ready_is_up_when_it_tells() -> None:
 
     running, actions = happens(TOLD, spawned, BecameReady(), now=AT + 7)
     assert (running.state, running.ready_at, running.deadline, actions) == (State.RUNNING, AT + 7, None, ())
+
+
+@pytest.mark.parametrize("is_unready", [True, False])
+def test_one_that_is_ended_while_its_stop_waits_for_others_is_started_again_by_nobody(*, is_unready: bool) -> None:
+    if is_unready:
+        held = STARTING.replace(held_back=SHUT_DOWN)
+        ended, _ = happens(TOLD, held, TimeCame(), now=AT + 30)
+    else:
+        held = RUNNING.replace(held_back=SHUT_DOWN, health=Health(asks_alive=True))
+        probed = WEB.replace(alive_probe="tcp:80", alive_failures=1)
+        ended, _ = happens(probed, held, Answered(kind=ALIVE, ok=False, message="refused"))
+    assert ended.state is State.STOPPING
+
+    exited, _ = happens(WEB, ended, Exited(process=MAIN, status=-TERM))
+    assert happens(WEB, exited, FamilySeen(members=()))[0].state is State.STOPPED
+    # But by the next supervisor.
+    wanted, _ = happens(WEB, exited, StartAsked(by="ann"))
+    assert happens(WEB, wanted, FamilySeen(members=()))[0].state is State.STARTING
 
 
 def test_one_that_is_not_ready_in_time_is_stopped_and_counts_as_failed() -> None:

@@ -192,6 +192,45 @@ def test_a_crash_and_a_restart_leave_those_running_that_require_it_but_for_whom_
     assert house.supervisor.daemons["mail"].life.by == "the new run of disk"
 
 
+def test_a_run_of_a_task_that_waits_for_others_to_stop_goes_on_under_the_next_supervisor() -> None:
+    house = House(sums=IT.replace(schedule_every=100.0), site=IT.replace(requires=needs("sums", condition=STARTED)))
+    house.programs["site"] = LIVES.replace(term_after=5.0)
+    house.ask("run", "sums")
+    house.let_pass(1)
+    assert house.states() == {"sums": "running", "site": "running"}
+    house.supervisor.shut_down()
+    house.supervisor.turn()
+    assert house.states() == {"sums": "running", "site": "stopping"}
+
+    house.crash()
+    house.let_pass(20)
+    assert house.states() == {"sums": "running", "site": "running"}
+    assert len(house.runs("sums")) == 1
+
+
+def test_a_single_run_starts_what_it_requires_and_is_told_of_what_will_not_come() -> None:
+    once = IT.replace(restart=NEVER, start=False)
+    house = House(db=IT.replace(start=False), sums=once.replace(requires=needs("db")))
+    house.ask("run", "sums")
+    house.let_pass(1)
+    assert house.states() == {"db": "running", "sums": "running"}
+    house = House(sums=once.replace(requires=needs("db")))
+    house.ask("run", "sums")
+    assert house.answers["sums"].error == "NotStarted"
+
+
+def test_one_that_is_defined_again_while_it_is_being_removed_stays() -> None:
+    house = House(web=IT)
+    house.programs["web"] = LIVES.replace(term_after=1.0)
+    house.let_pass(1)
+    house.ask("remove", "web")
+    house.supervisor.keep("web", "ann")
+    assert house.answers["web"].error == "Superseded"
+    house.ask("start", "web")
+    house.let_pass(5)
+    assert house.states() == {"web": "running"}
+
+
 def test_a_circle_is_drawn_and_keeps_nothing_from_being_stopped() -> None:
     house = House(a=IT.replace(requires=needs("b")), b=IT.replace(after=needs("a")), c=IT.replace(requires=needs("b")))
     house.let_pass(0.5)

@@ -141,7 +141,7 @@ def on_start_asked(life: Life, event: StartAsked, now: float) -> Step:
         case State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.WAITING | State.SCHEDULED:
             return _spawn(_afresh(asked), now)
         case State.STOPPING:
-            return asked.replace(reason=RESTARTED_BY_REQUEST), ()
+            return asked.replace(reason=RESTARTED_BY_REQUEST, held_back=""), ()
         case State.STARTING | State.RUNNING:
             return life.replace(wanted=True, held_back=""), ()
         case _:
@@ -215,7 +215,7 @@ def on_end_asked(definition: Definition, life: Life, event: EndAsked, now: float
     """End the run of a task, which is not in itself unwanted."""
     match life.state:
         case State.STARTING | State.RUNNING:
-            return _stop(definition, life, event.reason, now)
+            return _end(definition, life, event.reason, now)
         case State.WAITING:
             return _rest(life, State.FAILED, reason=event.reason)
         case State.STOPPING | State.STOPPED | State.EXITED | State.FAILED | State.BACKOFF | State.SCHEDULED:
@@ -361,7 +361,7 @@ def on_time_came(definition: Definition, life: Life, now: float) -> Step:
             return on_became_ready(life.replace(health=life.health.replace(was_late=True)), now)
         case State.STARTING:
             said = f": {life.health.said}" if life.health.said else ""
-            return _stop(definition, life, life.held_back or f"{NOT_READY}{said}", now)
+            return _end(definition, life, f"{NOT_READY}{said}", now)
         case State.STOPPING:
             return _next_signal(definition, life, now)
         case State.BACKOFF:
@@ -468,6 +468,12 @@ def _stop(definition: Definition, life: Life, reason: str, now: float) -> Step:
     return stopping, (LookForFamily(), *actions)
 
 
+def _end(definition: Definition, life: Life, reason: str, now: float) -> Step:
+    """Stop it at once, for a reason that lies in itself; what follows is as it was asked, where it was held back."""
+    stopping, actions = _stop(definition, life, reason, now)
+    return stopping.replace(held_back=life.held_back), actions
+
+
 def _judged(definition: Definition, found: health.Found, now: float) -> Step:
     """What health has found, and what follows from its verdict."""
     life, actions, verdict = found
@@ -476,7 +482,7 @@ def _judged(definition: Definition, found: health.Found, now: float) -> Step:
     if not verdict.reason:
         return on_became_ready(life, now)
     if not verdict.aborts:
-        return _stop(definition, life, verdict.reason, now)
+        return _end(definition, life, verdict.reason, now)
     # Before the stop schedule, which begins when that has had its first wait.
     _, wait = definition.stop[0]
     stopping = life.replace(state=State.STOPPING, reason=verdict.reason, deadline=now + wait, stop_step=0)

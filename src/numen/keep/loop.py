@@ -138,7 +138,12 @@ class Loop:
         return self.home.last_lines(name)
 
     def _recover(self) -> None:
-        removed = replacing.finish(self.home.definitions)
+        removed = []
+        try:
+            removed = replacing.finish(self.home.definitions)
+        except DaemonError as error:
+            # What is there is kept all the same; it is tried again with the next numen apply.
+            self.log.tell(f"cannot finish an earlier numen apply: {error}")
         found = files.read_all(self.home.definitions)
         for mistake in found.mistakes.values():
             self.log.tell(f"{mistake}")

@@ -84,7 +84,7 @@ def answer(definition: Definition, life: Life, asked: Asked) -> Outcome | None:
         case Kind.STOP | Kind.REMOVE:
             return _answer_stop(life, asked)
         case Kind.RUN:
-            return _answer_run(life) if life.task is None else _answer_task_run(life.task, asked)
+            return _answer_run(life) if life.task is None else _answer_task_run(life, life.task, asked)
         case Kind.WAIT_RUNNING:
             return _up(definition, life) if life.state is State.RUNNING else None
         case Kind.WAIT_STOPPED:
@@ -117,15 +117,21 @@ def begun_run(before: Life, after: Life) -> tuple[Outcome, Asked]:
     return Outcome(error="Skipped", message="is not run: its present run goes on (schedule.overlap)"), asked
 
 
+def _held_up(life: Life) -> Outcome | None:
+    """What a run waits for will not come without a person's doing."""
+    is_held_up = life.state is State.WAITING and life.is_blocked
+    return Outcome(error="NotStarted", message=f"is not run yet: {life.reason}") if is_held_up else None
+
+
 def _answer_run(life: Life) -> Outcome | None:
     if life.state not in RESTING or life.ending is None:
-        return None
+        return _held_up(life)
     return Outcome(
         error="NotStarted" if life.ending.failure else "", message=f"has run: {life.ending}", status=life.ending.status
     )
 
 
-def _answer_task_run(task: ScheduleState, asked: Asked) -> Outcome | None:
+def _answer_task_run(life: Life, task: ScheduleState, asked: Asked) -> Outcome | None:
     over = [one for one in task.history if (one.number or 0) > asked.runs and one.why == ASKED]
     if len(over) >= asked.place:
         one = over[asked.place - 1]
@@ -134,7 +140,9 @@ def _answer_task_run(task: ScheduleState, asked: Asked) -> Outcome | None:
             return Outcome(message=f"has run: {how}", status=one.status)
         return Outcome(error=NO_STATUS[one.outcome], message=f"was run, and {one.outcome}: {how}")
     is_to_come = any(one.why == ASKED for one in task.waiting) or (task.run is not None and task.run.why == ASKED)
-    return None if is_to_come else Outcome(error="Superseded", message="was stopped before it could run")
+    if is_to_come:
+        return _held_up(life)
+    return Outcome(error="Superseded", message="was stopped before it could run")
 
 
 def _answer_start(definition: Definition, life: Life, asked: Asked) -> Outcome | None:

@@ -107,6 +107,7 @@ class Supervisor:
         if why_not is not None or self._is_ending:
             answered(why_not or Outcome(error="Superseded", message="is not run: the supervisor is ending"))
             return
+        self._start_required(name, by)
         before = daemon.life
         self._step(daemon, lives.RunAsked(by=by))
         begun, asked = begun_run(before, daemon.life)
@@ -126,6 +127,16 @@ class Supervisor:
             answered(outcome)
 
         self._ask(name, Kind.REMOVE, lives.StopAsked(by=by), forget_first)
+
+    def keep(self, name: str, by: str) -> None:
+        """Whoever is removing it does so no more: it is wanted again."""
+        daemon = self.daemons.get(name)
+        if daemon is None:
+            return
+        removing = [entry for entry in daemon.waiting if entry[0].kind is Kind.REMOVE]
+        daemon.waiting = [entry for entry in daemon.waiting if entry not in removing]
+        for _asked, answered in removing:
+            answered(Outcome(error="Superseded", message=f"is defined again: {by}"))
 
     def file_is_gone(self, name: str) -> None:
         """A daemon that was removed has no file any longer: nothing need be remembered of it."""

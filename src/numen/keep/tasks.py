@@ -115,7 +115,9 @@ class _Deciding:
         if not self._has_run():
             self._wait_for_next()
         elif self.is_ending:
-            self.life = self.life.replace(reason=STOPPED_BY_REQUEST)
+            # What was held back only has not begun to stop, and runs on.
+            is_stopping = self.life.state is State.STOPPING
+            self.life = self.life.replace(reason=STOPPED_BY_REQUEST if is_stopping else "", held_back="")
         self.is_ending = False
         self.life = self.life.replace(wanted=True, by=by)
         self._tell(schedules.Resumed(run_lives=True) if self.state.is_on else schedules.Began())

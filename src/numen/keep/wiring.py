@@ -64,6 +64,8 @@ class Wiring:
         """What an earlier supervisor held, and is not taken back yet."""
         self._channels: dict[str, Channels] = {}
         self._definitions: dict[str, Definition] = {}
+        self._uids: dict[str, int] = {}
+        """Whose user has which uid, once somebody has spoken: a name service may be slow, and is asked once a run."""
         self.fifos: dict[tuple[int, int], str] = {}
         """Whose FIFO each is, by device and inode: the invocation."""
         self._moved: deque[tuple[tuple[int, int], str]] = deque()
@@ -82,6 +84,7 @@ class Wiring:
     def open(self, name: str, definition: Definition, invocation: str) -> Streams:
         """Open all for a run that is about to be spawned: what it is given. Raises OSError."""
         channels = self._open(name, definition)
+        self._uids.pop(name, None)
         self._forget_readiness(channels)
         channels.open_readiness(definition, invocation, {})
         channels.forget_readiness()
@@ -162,6 +165,7 @@ class Wiring:
             for log, descriptor in _logs(name, channels):
                 self._let_go(log, descriptor)
             del self._channels[name], self._definitions[name]
+            self._uids.pop(name, None)
         if definition is None:
             Channels(self._home.streams, name).remove()
             for key in (name, f"{name}.err"):
@@ -233,7 +237,9 @@ class Wiring:
             yield from self._messages(name, listener)
 
     def _messages(self, name: str, listener: Listener) -> Iterator[Message]:
-        uids = {0, os.getuid(), _uid(self._definitions[name])}
+        if name not in self._uids:
+            self._uids[name] = _uid(self._definitions[name])
+        uids = {0, os.getuid(), self._uids[name]}
         for _ in range(MOST_MESSAGES):
             heard = listener.peek()
             if heard is None:

@@ -19,7 +19,7 @@ from ..definitions.tables import from_table
 from ..definitions.trust import untrusted
 from ..life import RESTING, State
 from ..notices import Change, Notice
-from ..requests import Outcome
+from ..requests import Kind, Outcome
 from .gathering import Gathering
 
 TYPE_CHECKING = False
@@ -68,11 +68,12 @@ class Applying:
         restart: bool,
     ) -> None:
         """Let these be all the daemons of a source, or `only` those of them."""
-        own = [name for name, one in self._supervisor.daemons.items() if one.definition.source == source]
         chosen = None if only is None else frozenset(only).union(tables)
-        names = list(dict.fromkeys([*(name for name in own if chosen is None or name in chosen), *tables]))
 
         def begin(next_one: Callable[[], None]) -> None:
+            own = [name for name, one in self._supervisor.daemons.items() if one.definition.source == source]
+            names = dict.fromkeys([*(name for name in own if chosen is None or name in chosen), *tables])
+
             def begin_all(release: Callable[[], None]) -> None:
                 one = _Set(self, call, source, self._standing(), chosen, restart=restart)
 
@@ -109,6 +110,7 @@ class Applying:
                 definition=one.definition,
                 in_use=one.in_use,
                 is_up=life.state not in RESTING,
+                is_leaving=any(asked.kind is Kind.REMOVE for asked, _ in one.waiting),
                 ended=life.wanted and life.state in (State.EXITED, State.FAILED),
             )
         return found
@@ -121,6 +123,8 @@ class Applying:
         self._disk.work(name, lambda: self._unlink(name), lambda _result: self._forgotten(name, answered, outcome))
 
     def _unlink(self, name: str) -> None:
+        if name in self._supervisor.daemons:
+            return  # it was defined anew meanwhile, by this file
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(self._directory.path, f"{name}{ENDING}"))
 
@@ -191,6 +195,8 @@ class _Set:
             heading = "Written by numen edit"
         if written or self._plan.removed:
             replacing.replace(directory.path, written, self._plan.removed, heading)
+        elif any(self._standing[name].is_leaving for name in self._wanted if name in self._standing):
+            replacing.removed(directory.path, self._wanted)
 
     # In the loop.
 
@@ -222,6 +228,7 @@ class _Set:
 
     def _define(self) -> None:
         for name in (*self._plan.added, *self._plan.changed):
+            self._all._supervisor.keep(name, self._call.who)
             self._all._supervisor.define(name, self._wanted[name])
             self._all._note(Change(name=name, notices=[Notice(kind="defined", message=f"by {self._call.who}")]))
 

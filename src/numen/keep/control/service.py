@@ -394,7 +394,11 @@ class Service:
                     self._turn()
                     answered(outcome.replace(message=f"{outcome.message}{back}"))
 
-            self._disk.work(name, lambda: os.unlink(path), told)
+            def unlink() -> None:
+                if name not in self._supervisor.daemons:  # or it was defined anew meanwhile, by this file
+                    os.unlink(path)
+
+            self._disk.work(name, unlink, told)
 
         return then
 

@@ -40,6 +40,8 @@ class Standing(Record):
     """That of the run; that which is wanted, where there is none."""
     is_up: bool
     """Whether it runs, or will by itself."""
+    is_leaving: bool = False
+    """Whether it is being removed, and not gone yet."""
     ended: bool = False
     """Whether it is wanted, and has ended by itself, for good or as it should."""
 
@@ -87,7 +89,8 @@ def plan(
     """
     own = {name: one for name, one in standing.items() if one.definition.source == source}
     left = {} if only is None else {name: one.definition for name, one in own.items() if name not in only}
-    own = {name: one for name, one in own.items() if name not in left}
+    # One that is wanted again while it is being removed is a new one.
+    own = {name: one for name, one in own.items() if name not in left and not (one.is_leaving and name in wanted)}
     _check(source, standing, wanted, left)
     changed = {}
     for name, one in own.items():

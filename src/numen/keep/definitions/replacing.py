@@ -7,6 +7,7 @@ at its start.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -56,9 +57,7 @@ def finish(directory: str) -> list[str]:
     try:
         with suppress(FileNotFoundError):
             for entry in files.entries(committed):
-                place = os.path.join(directory, entry)
-                # Who keeps his files elsewhere, and links to them, has them there still.
-                os.rename(os.path.join(committed, entry), os.path.realpath(place))
+                _move(os.path.join(committed, entry), os.path.join(directory, entry))
             os.replace(os.path.join(committed, REMOVED), os.path.join(directory, REMOVED))
         with suppress(FileNotFoundError):
             os.rmdir(committed)
@@ -68,6 +67,19 @@ def finish(directory: str) -> list[str]:
         return []
     except OSError as error:
         raise from_os_error(error, f"write the definitions in {directory}") from error
+
+
+def _move(written: str, place: str) -> None:
+    """Who keeps his files elsewhere, and links to them, has them there still, on another file system too."""
+    target = os.path.realpath(place)
+    try:
+        os.rename(written, target if os.path.isdir(os.path.dirname(target)) else place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with open(written, "rb") as file:
+            write_beside(target, file.read(), files.MODE)
+        os.unlink(written)
 
 
 def removed(directory: str, names: Iterable[str]) -> None:
