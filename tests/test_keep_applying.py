@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keeping import call, numen, pid_of, states
+from keeping import DEADLINE, call, kill_supervisor, numen, pid_of, states, wait_until
 from numen.errors import BadDefinition
 from numen.keep.definitions import files, replacing
 from numen.keep.definitions.applying import NameTaken, Standing, plan
 from numen.keep.definitions.definition import Definition
 from numen.keep.definitions.references import Reference
 from numen.settings import places
-from processes import run_numen
+from processes import numen_command, run_numen, wait_for
 
 SOURCE = "/srv/numen.toml"
 WEB = Definition(command=("/bin/web",), source=SOURCE)
@@ -56,6 +57,21 @@ def test_only_what_needs_a_new_run_gets_one() -> None:
     assert (found.unchanged, found.removed, found.added) == (("same",), ("gone",), ("new", "resting"))
     assert set(found.changed) == {"live", "other", "stopped", "undone"}
     assert (found.starts, found.restarts) == (("new",), ("other", "undone"))
+
+
+def test_what_waits_for_its_time_or_for_what_is_stopped_is_not_restarted_for_a_change() -> None:
+    task = WEB.replace(schedule_every=60.0)
+    there = {
+        "waiting": standing(WEB).replace(is_idle=True),
+        "task": standing(task).replace(is_idle=True),
+        "no task now": standing(task).replace(is_idle=True),
+    }
+
+    new = WEB.replace(umask=0)
+    found = plan(SOURCE, there, {"waiting": new, "task": task.replace(umask=0), "no task now": new})
+
+    assert found.restarts == ("no task now",)
+    assert len(found.changed) == 3
 
 
 @pytest.mark.parametrize(("source", "words"), [(None, "numen start"), ("/other.toml", "/other.toml")])
@@ -259,6 +275,38 @@ def test_what_is_unchanged_is_not_touched_however_often_the_file_is_edited(publi
 
     numen("down", "--quiet", file)
     assert set(states()) == {"own"}
+
+
+@pytest.mark.once
+@pytest.mark.usefixtures("supervisor")
+def test_what_was_stopped_by_hand_stays_so_though_one_that_requires_it_is_changed(public_path: Path) -> None:
+    file = write(public_path / "numen.toml", "db", "web requires = ['db']")
+    numen("apply", "--quiet", file)
+    assert numen("stop", "db") == "db is stopped\nweb waits for db, which is stopped\n"
+
+    said = numen("apply", write(file, "db", "web requires = ['db']\numask = '077'"))
+
+    assert said.endswith("web is defined anew; waits for db, which is stopped\n")
+    assert states() == {"db": "stopped", "web": "waiting"}
+    numen("start", "--quiet", "db")
+    numen("wait", "web")
+    assert "Umask:\t0077" in Path(f"/proc/{pid_of('web')}/status").read_text()
+
+
+@pytest.mark.once
+@pytest.mark.usefixtures("supervisor")
+def test_where_the_supervisor_is_killed_meanwhile_what_it_began_is_waited_for(public_path: Path) -> None:
+    numen("apply", "--quiet", write(public_path / "numen.toml", "rest start = false"))
+    file = write(public_path / "numen.toml", "web ready = 'after:1s'", "rest start = false")
+    with subprocess.Popen([numen_command(), "apply", file], stdout=subprocess.PIPE, text=True) as applying:
+        wait_for(lambda: "web" in states(), DEADLINE, "web is defined")
+        wait_until("web", "starting")
+        kill_supervisor()
+        said, _ = applying.communicate(timeout=30)
+
+    assert applying.returncode == 0
+    assert f"web is up: pid {pid_of('web')}" in said
+    assert states() == {"web": "running", "rest": "stopped"}
 
 
 @pytest.mark.once

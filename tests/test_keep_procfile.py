@@ -33,6 +33,7 @@ def test_each_line_is_a_daemon_with_a_port_of_its_own() -> None:
     assert web.command == ("/bin/sh", "-c", "exec gunicorn -b :$PORT app")
     assert web.directory == "/srv/shop"
     assert web.environment_files == ("-/srv/shop/.env",)
+    assert web.restart == "on-failure"
     assert [one.environment for one in (web, worker)] == [{"PORT": "5000"}, {"PORT": "5100"}]
 
 

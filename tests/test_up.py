@@ -150,6 +150,15 @@ def test_a_change_concerns_those_in_whose_directory_it_is() -> None:
         assert changes.is_ignored(f"/srv/.app/{path}", "/srv/.app", changes.IGNORED) is is_ignored
 
 
+@pytest.mark.once
+def test_what_came_and_went_between_two_looks_is_no_change(tmp_path: Path) -> None:
+    (tmp_path / "there").touch()
+    there, gone, new = (str(tmp_path / name) for name in ("there", "gone", "new"))
+
+    assert changes.lasting({(1, gone), (2, gone), (3, gone)}) == []
+    assert changes.lasting({(1, there), (3, there), (3, gone), (1, new)}) == [gone, new, there]
+
+
 # The run
 
 

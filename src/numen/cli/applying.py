@@ -51,7 +51,7 @@ def apply(
     while True:
         asking.start_supervisor()
         try:
-            return tell_all(command, _told(_replies(asked), values), values)
+            return tell_all(command, _told(_replies(asked), values, source), values)
         except asking.Ending:
             asking.wait_for_end()
 
@@ -80,21 +80,46 @@ def call(
 def _replies(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The replies, of as many supervisors as it takes: what one has done is no difference to the next."""
     told: set[str] = set()
+    begun: list[str] = []
     is_first = True
     for reply in asking.follow("Apply", asked):
         new = [one for one in reply["outcomes"] if one["name"] not in told]
         told |= {one["name"] for one in new}
-        yield {"outcomes": new, "changes": reply.get("changes") if is_first else None}
+        changes = reply.get("changes")
+        if is_first and changes is not None and not asked["dry_run"]:
+            begun = [*changes["added"], *(one["name"] for one in changes["changed"]), *changes["removed"]]
+        yield {"outcomes": new, "changes": changes if is_first else None}
         is_first = False
+    left = [name for name in begun if name not in told]
+    if left:
+        yield from _gone_on_with(left, set(asked["definitions"]))
 
 
-def _told(replies: Iterable[dict[str, Any]], values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _gone_on_with(names: list[str], kept: set[str]) -> Iterator[dict[str, Any]]:
+    """What comes of those that a supervisor that was killed had begun with, and its successor goes on with."""
+    there = {one["name"]: one for one in asking.ask("Status", {"names": []})["daemons"]}
+    removed = [(name, "is being removed" if name in there else "is removed") for name in names if name not in kept]
+    yield {"outcomes": [_outcome(name, told) for name, told in removed]}
+    awaited = [name for name in names if name in kept and there.get(name, {}).get("wanted")]
+    # A task waits for its time, and what has ended has had its run.
+    done = {name for name in awaited if there[name]["state"] in ("scheduled", "exited")}
+    idle = [name for name in names if name in kept and (name not in awaited or name in done)]
+    yield {"outcomes": [_outcome(name, f"is {there[name]['state']}") for name in idle if name in there]}
+    if awaited := [name for name in awaited if name not in done]:
+        yield from asking.follow("Wait", {"names": awaited, "for": "running"})
+
+
+def _outcome(name: str, message: str) -> dict[str, Any]:
+    return {"name": name, "ok": True, "message": message, "last_lines": []}
+
+
+def _told(replies: Iterable[dict[str, Any]], values: dict[str, Any], source: str | None) -> Iterator[dict[str, Any]]:
     for reply in replies:
         changes = reply.get("changes")
         if changes is not None and values.get("json"):
             say(json.dumps({"changes": changes}))
         elif changes is not None and not values.get("quiet"):
-            say("\n".join(lines(changes)))
+            say("\n".join(lines(changes)) or f"no daemon comes from {printable(source or '')}")
         yield reply
 
 
@@ -108,8 +133,7 @@ def lines(changes: dict[str, Any]) -> Iterator[str]:
             yield f"    {key['key']}: {_values(key)}"
     for name in changes["removed"]:
         yield f"- {name} (is stopped and removed)"
-    count = changes["unchanged"]
-    if count or not (changes["added"] or changes["changed"] or changes["removed"]):
+    if count := changes["unchanged"]:
         yield f"{count} unchanged"
 
 

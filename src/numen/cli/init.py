@@ -46,7 +46,8 @@ def run(arguments: Sequence[str]) -> int:
             file.write(written)
     except FileExistsError:
         raise Unusable(
-            f"there is a {FILE} here already, and it stays as it is; numen init --print", path=FILE
+            f"there is a {FILE} here already, and it stays as it is; numen init --print shows what would be written",
+            path=FILE,
         ) from None
     except OSError as error:
         raise from_os_error(error, f"write {FILE}") from error

@@ -115,8 +115,10 @@ def _check_same(name: str, wanted: Definition, file: str) -> None:
     if before == wanted:
         return
     old, new = to_table(before), to_table(wanted)
-    others = ", ".join(key for key in {**old, **new} if old.get(key) != new.get(key))
+    others = ", ".join(key for key in {**old, **new} if old.get(key) != new.get(key) and key != "source")
     how = f"numen start {name} starts it as it is, --replace replaces its definition"
+    if before.source is not None:
+        how = f"it comes from {before.source}: edit that, then numen apply; numen start {name} starts it as it is"
     raise asking.AlreadyDefined(f"{name} is defined already, with another {others}{_standing(name)}; {how}")
 
 

@@ -25,6 +25,9 @@ IGNORED = (
 DEBOUNCE = 300
 """Milliseconds in which changes are gathered; an editor writes a file in several steps."""
 
+ADDED, DELETED = 1, 3
+"""The kinds of a change, as the library has them."""
+
 QUIET_FOR = 50
 """Milliseconds without a change after which what was gathered is told."""
 
@@ -43,6 +46,14 @@ def touched(project: Project, paths: Iterable[str]) -> dict[str, str]:
             if path.startswith(directory.rstrip("/") + "/"):
                 found.setdefault(name, path)
     return found
+
+
+def lasting(found: Iterable[tuple[int, str]]) -> list[str]:
+    """The files of these changes, without those that came and went meanwhile, as where one is written beside."""
+    kinds: dict[str, set[int]] = {}
+    for kind, path in found:
+        kinds.setdefault(path, set()).add(kind)
+    return sorted(path for path, seen in kinds.items() if not {ADDED, DELETED} <= seen or os.path.lexists(path))
 
 
 def is_ignored(path: str, directory: str, patterns: Sequence[str]) -> bool:
@@ -102,7 +113,8 @@ class Watcher:
                     recursive=recursive,
                     raise_interrupt=False,
                 ):
-                    self._changed(sorted({path for _, path in found}))
+                    if paths := lasting(found):
+                        self._changed(paths)
             except (OSError, RuntimeError) as error:
                 self._tell("", f"cannot watch {', '.join(places)}: {error}")
 

@@ -137,7 +137,7 @@ class Session:
         if self._status is None:
             self._status = status
             self._asked_first = self._asked_at = time.monotonic()
-            self._tell("", f"{why}: all are stopped")
+            self._tell("", why)
             self._house.end()
 
     def _press_on(self) -> None:
@@ -156,7 +156,8 @@ class Session:
             reap()
         elif self._signals.ends(number):
             if self._status is None:
-                self._end(self._worst_failure(), signal_name(number))
+                again = ", a second one kills them" if number == signals.SIGINT else ""
+                self._end(self._worst_failure(), f"{signal_name(number)}: all are stopped{again}")
             elif not self._forced_by and time.monotonic() - self._asked_first > ONE_PRESS:
                 self._forced_by, self._forced_at = number, time.monotonic()
                 self._tell("", f"{signal_name(number)} again: all are killed")
@@ -169,7 +170,7 @@ class Session:
         return max(self._failures.values(), default=0)
 
     def _reader_has_gone(self) -> None:
-        self._end(0, "nobody reads the output")
+        self._end(0, "nobody reads the output: all are stopped")
 
     # What is heard
 
@@ -209,9 +210,11 @@ class Session:
             return
         status = verdict.vital_end(self.project.definitions, self._reports)
         if status is not None:
-            self._end(status, "a vital one has ended")
+            self._end(status, "a vital one has ended: all are stopped")
         elif not self._open_orders and (status := verdict.all_ended(self._reports)) is not None:
-            self._end(status or self._worst_failure(), "all have ended")
+            waits = [name for name, one in self._reports.items() if one["state"] == kept.WAITING]
+            left = f", and {', '.join(waits)} would wait in vain" if waits else ""
+            self._end(status or self._worst_failure(), f"all have ended{left}")
 
     def _house_is_closed(self) -> None:
         """Nobody keeps the house: where that was not in order, open it anew."""
@@ -279,15 +282,20 @@ class Session:
     def _take_changes(self, paths: list[str]) -> None:
         if self._status is not None:
             return
+        begun: set[str] = set()
         if self.project.path in paths:
-            self._read_again(f"{self.project.path} has changed")
+            begun = self._read_again(f"{self.project.path} has changed")
         touched = changes.touched(self.project, [one for one in paths if one != self.project.path])
+        touched = {name: path for name, path in touched.items() if name not in begun}
         for name, path in touched.items():
             self._tell(name, f"is restarted: {path} has changed")
         self._order("Restart", list(touched))
 
-    def _read_again(self, why: str) -> None:
-        """Apply the difference between the file as it is and what is run; a file with mistakes changes nothing."""
+    def _read_again(self, why: str) -> set[str]:
+        """Apply the difference between the file as it is and what is run: who gets a new run.
+
+        A file with mistakes changes nothing.
+        """
         from ...keep.definitions.comparison import compare
 
         try:
@@ -297,14 +305,16 @@ class Session:
             self._house.write(after, (*found.added, *found.changed))
         except DaemonError as error:
             self._tell("", f"{why}, but nothing is changed: {error}")
-            return
+            return set()
         self._tell("", f"{why}: {_in_words(found)}")
         self._output.follow(after.chosen)
         self._watch()
         restarted = [name for name in after.chosen if name in found.changed and found.changed[name].needs_restart]
         self._order("Remove", found.removed)
         self._order("Restart", restarted)
-        self._order("Start", [name for name in after.chosen if name not in (*found.unchanged, *restarted)])
+        started = [name for name in after.chosen if name not in (*found.unchanged, *restarted)]
+        self._order("Start", started)
+        return {*restarted, *started}
 
     # How it is done
 

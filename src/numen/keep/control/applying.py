@@ -19,7 +19,7 @@ from ..definitions.tables import from_table
 from ..definitions.trust import untrusted
 from ..life import RESTING, State
 from ..notices import Change, Notice
-from ..requests import Kind, Outcome
+from ..requests import Kind, Outcome, scheduled
 from .gathering import Gathering
 
 TYPE_CHECKING = False
@@ -106,11 +106,13 @@ class Applying:
         found = {}
         for name, one in self._supervisor.daemons.items():
             life = one.life
+            is_idle = life.state is State.SCHEDULED or (life.state is State.WAITING and life.is_blocked)
             found[name] = applying.Standing(
                 definition=one.definition,
-                in_use=one.in_use,
+                in_use=one.definition if is_idle else one.in_use,
                 is_up=life.state not in RESTING,
                 is_leaving=any(asked.kind is Kind.REMOVE for asked, _ in one.waiting),
+                is_idle=is_idle,
                 ended=life.wanted and life.state in (State.EXITED, State.FAILED),
             )
         return found
@@ -171,11 +173,16 @@ class _Set:
             raise BadDefinition("", mistakes=tuple(mistakes))
         self._look_at_files()
         self._plan = applying.plan(self._source, self._standing, self._wanted, self._only, restart=self._restart)
+        unfit = []
         for name in (*self._plan.added, *self._plan.changed):
             try:
                 check_fit(self._wanted[name])
             except DaemonError as error:
-                raise Unfit(f"{name}: {error}") from error
+                unfit.append(f"{name}: {error}")
+        if unfit:
+            raise Unfit(
+                "\n  ".join(["nothing is changed:", *unfit] if unfit[1:] else [f"nothing is changed: {unfit[0]}"])
+            )
 
     def _look_at_files(self) -> None:
         """A file that nobody has taken up is somebody's too. Raises NameTaken."""
@@ -267,6 +274,10 @@ class _Set:
                 supervisor.restart(name, who, answered)
             elif name in plan.added:
                 answered(Outcome(message="is defined, and not started: `start` is false"))
+            elif self._standing[name].is_idle:
+                life = supervisor.daemons[name].life
+                told = scheduled(life.task) if life.task is not None else life.reason
+                answered(Outcome(message=f"is defined anew; {told}" if told else "is defined anew"))
             elif self._standing[name].is_up and plan.changed[name].needs_restart:
                 answered(Outcome(message=f"runs on as it was; the change takes hold with: numen restart {name}"))
             elif self._standing[name].is_up:

@@ -42,6 +42,8 @@ class Standing(Record):
     """Whether it runs, or will by itself."""
     is_leaving: bool = False
     """Whether it is being removed, and not gone yet."""
+    is_idle: bool = False
+    """Whether none of it runs until its time comes, or what it waits for is started by somebody."""
     ended: bool = False
     """Whether it is wanted, and has ended by itself, for good or as it should."""
 
@@ -109,9 +111,14 @@ def plan(
         restarts=tuple(
             name
             for name, one in changed.items()
-            if restart and one.needs_restart and (own[name].is_up or own[name].ended)
+            if restart and one.needs_restart and (_is_to_run(own[name], wanted[name]) or own[name].ended)
         ),
     )
+
+
+def _is_to_run(standing: Standing, wanted: Definition) -> bool:
+    """Whether it has a run that knows the former definition; what is idle has the new one as soon as it runs."""
+    return standing.is_up and not (standing.is_idle and standing.definition.is_task == wanted.is_task)
 
 
 def _check(

@@ -73,7 +73,7 @@ def text(directory: str) -> str:
 def _of_procfile(path: str) -> str:
     found = procfile.from_text(files.read_content(path, LARGEST_FILE), path)
     tables = [
-        f"\n[daemon.{_key(name)}]\ncommand = {_list(one.command)}\n"
+        f'\n[daemon.{_key(name)}]\ncommand = {_list(one.command)}\nrestart = "{one.restart}"\n'
         f'environment = {{ PORT = "{one.environment["PORT"]}" }}\nenvironment_files = ["-.env"]\n'
         for name, one in found.items()
     ]

@@ -11,7 +11,7 @@ import re
 from ...errors import BadOption
 from ...settings.names import check_kept_name
 from ...settings.places import absolute
-from .definition import Definition
+from .definition import ON_FAILURE, Definition
 from .kinds import clipped
 from .tables import bad_definition
 from .trust import untrusted
@@ -86,6 +86,8 @@ def _definition(command: str, path: str, port: int) -> Definition:
         directory=directory,
         environment={"PORT": str(port)},
         environment_files=(f"-{os.path.join(directory, '.env')}",),
+        # So that `numen up` ends when all have done their work; foreman starts nothing again.
+        restart=ON_FAILURE,
     )
 
 
