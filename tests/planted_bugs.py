@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from numen.keep import backoff, decide, health, requests, tasks
+from numen.keep import backoff, decide, health, hooks, requests, tasks
 from numen.keep import life as lives
 from numen.keep.deadlines import Deadlines
 from numen.keep.errands import Errands
@@ -407,6 +407,7 @@ def no_answer_is_bad(patch: pytest.MonkeyPatch) -> None:
 
 COPY, ORPHANS, TIMER = "no second copy", "no orphans", "no timer is lost"
 ORDERED = "order holds"
+PREPARED, HOOK = "nothing is spawned unprepared", "no hook is lost"
 UNWANTED, REMEMBERED, SHUTDOWN = "never running when unwanted", "wanted is remembered", "a shutdown ends"
 TRUE, REAPED, SEEN = "statuses are true", "every ending is reaped", "every ending is seen"
 ANSWERED, WHOLE, STRANGER = "every request is answered once", "a family is ended whole", "no signal to a stranger"
@@ -428,6 +429,19 @@ def started_before_what_it_requires(patch: pytest.MonkeyPatch) -> None:
 def held_stop_forgotten_by_a_crash(patch: pytest.MonkeyPatch) -> None:
     record = Life.record
     patch.setattr(Life, "record", lambda self: record(self.replace(held_back="")))
+
+
+def spawned_after_a_bad_before_start(patch: pytest.MonkeyPatch) -> None:
+    on_command_ended = decide.on_command_ended
+
+    def hopeful(definition: Any, life: Life, event: Any, now: float, chance: float) -> Any:
+        return on_command_ended(definition, life, event.replace(ok=True), now, chance)
+
+    patch.setattr(decide, "on_command_ended", hopeful)
+
+
+def hook_forgotten_by_a_crash(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(hooks, "on_resumed", lambda definition, step: step)
 
 
 BUGS = (
@@ -674,6 +688,18 @@ BUGS = (
             ANSWERED,
         ),
         within=30,
+    ),
+    Bug(
+        name="a daemon is spawned though its before_start has failed",
+        plant=spawned_after_a_bad_before_start,
+        found_by=(PREPARED,),
+        within=100,
+    ),
+    Bug(
+        name="a new supervisor does not run again what it was running before a start or after an end",
+        plant=hook_forgotten_by_a_crash,
+        found_by=(HOOK, SHUTDOWN),
+        within=100,
     ),
     Bug(
         name="a daemon is stopped before those that require it",

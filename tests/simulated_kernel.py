@@ -17,9 +17,11 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from numen.keep import hooks
 from numen.keep.definitions.definition import Definition
 from numen.keep.kernel import (
     ALIVE,
+    BEFORE_START,
     READY,
     Answered,
     ClockSet,
@@ -169,6 +171,10 @@ class World:
         self.asked: list[Question] = []
         """All that were ever asked."""
         self.answers: list[Answered] = []
+        self.prepared: set[str] = set()
+        """The runs whose before_start has succeeded."""
+        self.redefined: set[str] = set()
+        """The daemons whose definitions have changed in this turn, perhaps between a decision and what follows."""
         self.is_waking = False
         """Whether the supervisor's poll() has something to gather."""
         self.first_signals: dict[str, float] = {}
@@ -396,7 +402,10 @@ class World:
     def reply(self, question: Question) -> Reply:
         """What a probe finds; all else succeeds."""
         if question.kind not in (READY, ALIVE):
-            return Reply()
+            command = hooks.command_of(question.definition, question.kind) or ()
+            is_ok = not command[-1].endswith("flaky") or self.random.random() < 0.5
+            status = 0 if is_ok else 1
+            return Reply(ok=is_ok, after=self.random.choice((0.0, 0.01, 0.3, 100.0)), message="no", status=status)
         mains = [one for one in self.family(question.invocation) if one.is_main]
         if not mains:
             return Reply(ok=False, message="connection refused")
@@ -427,6 +436,8 @@ class World:
             status=None if is_late else reply.status,
         )
         self.answers.append(answer)
+        if answer.ok and answer.kind == BEFORE_START:
+            self.prepared.add(answer.invocation)
         self.is_waking = True
 
     # What befalls the house.
@@ -577,6 +588,9 @@ class SimulatedKernel:
     def spawn(self, order: Order) -> Spawned | NotSpawned | None:
         self.world.fail_now_and_then()
         self._heard.add(order.name)
+        is_unprepared = order.definition.before_start is not None and order.invocation not in self.world.prepared
+        if is_unprepared and order.name not in self.world.redefined:
+            raise Violation("nothing is spawned unprepared", f"{order.name} is spawned without its before_start")
         if order.definition.nice is None:
             return self.world.spawn(order, SUPERVISOR)
         # What posix_spawn(3) cannot do the fork helper does, and takes its time.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 from numbered_kernel import Crash, NumberedKernel
+from numen.keep import hooks
 from numen.keep.decide import RESTARTED_BY_REQUEST, SHUT_DOWN, STOPPED_BY_REQUEST, WITHHELD
 from numen.keep.definitions.definition import (
     ALWAYS,
@@ -161,7 +162,8 @@ def a_definition(random: Random) -> Definition:
         start=random.random() < 0.9,
     )
     # Not drawn of the same numbers, so that each seed stays what it was.
-    return _in_health(definition, Random(repr(definition)))
+    random = Random(repr(definition))
+    return _with_hooks(_in_health(definition, random), random)
 
 
 def _in_health(definition: Definition, random: Random) -> Definition:
@@ -186,15 +188,31 @@ def _in_health(definition: Definition, random: Random) -> Definition:
     )
 
 
+def _with_hooks(definition: Definition, random: Random) -> Definition:
+    """The definition, perhaps with other commands, some of which fail now and then."""
+    if random.random() < 0.7:
+        return definition
+    commands = (None, ("/bin/hook",), ("/bin/flaky",))
+    return definition.replace(
+        before_start=random.choice(commands),
+        after_exit=random.choice(commands),
+        on_failure=random.choice(commands),
+        reload_command=random.choice(commands),
+        hook_timeout=random.choice((0.2, 2.0)),
+    )
+
+
 def with_references(name: str, definition: Definition, random: Random) -> Definition:
     """It refers to some of those before it, so that there is no circle."""
     others = [one for one in NAMES[: NAMES.index(name)] if random.random() < 0.6]
     references = [Reference(name=one, condition=random.choice((STARTED, READY, READY, COMPLETED))) for one in others]
     parting = random.randint(0, len(references))
     restarted = tuple(one for one in others if random.random() < 0.2)
-    return definition.replace(
+    definition = definition.replace(
         after=tuple(references[:parting]), requires=tuple(references[parting:]), restart_with=restarted
     )
+    drawn = Random(repr(definition))
+    return definition.replace(on_failure=("", drawn.choice(NAMES))) if drawn.random() < 0.3 else definition
 
 
 def a_task(random: Random) -> Definition:
@@ -355,6 +373,7 @@ class SimulatedLife:
         if verb == "define":
             self.files[name] = self.a_definition(name)
             self.is_redefined = True
+            self.world.redefined.add(name)
             expected = self.expected.setdefault(name, Expected())
             expected.restarts, expected.short_runs = [], 0
             if name not in self.supervisor.daemons:
@@ -382,7 +401,7 @@ class SimulatedLife:
             ask = getattr(self.supervisor, verb)
             self.attempt(lambda: ask(name, "somebody", self.answered(verb, name)), f"{verb} {name}")
         elif verb == "reload":
-            self.attempt(lambda: self.supervisor.reload(name), f"reload {name}")
+            self.attempt(lambda: self.supervisor.reload(name, lambda _outcome: None), f"reload {name}")
         elif verb == "signal":
             number = random.choice((signal.SIGUSR1, signal.SIGUSR1, signal.SIGSTOP, signal.SIGKILL, signal.SIGSEGV))
             if number == signal.SIGKILL:
@@ -623,7 +642,7 @@ class SimulatedLife:
         for field in ("restarts", "failures", "is_slow", "restarted_at", "deadline"):
             was, is_now = getattr(before, field), getattr(after, field)
             # One whose process is found, or whose family is looked for, waits from now on.
-            is_new = field == "deadline" and (was is None or was <= self.world.now)
+            is_new = field == "deadline" and (was is None or was <= self.world.now or before.hooks != after.hooks)
             if was != is_now and not is_new:
                 raise Violation("a crash changes nothing", f"{name}: {field} was {was}, is {is_now}")
 
@@ -665,6 +684,7 @@ class SimulatedLife:
 
     def check(self) -> None:
         """After each turn."""
+        self.world.redefined.clear()
         for name, daemon in self.supervisor.daemons.items():
             expected = self.expected.setdefault(name, Expected())
             if not self.script.is_ordered:
@@ -673,6 +693,7 @@ class SimulatedLife:
             self._check_looks(name, daemon.in_use, daemon.life)
             self._check_health(name, daemon.in_use, daemon.life)
             self._check_task(name, daemon)
+            self._check_hooks(name, daemon)
         self.doubtful.clear()
         self._check_order()
         self._check_strangers()
@@ -697,7 +718,7 @@ class SimulatedLife:
 
     def _check_timer(self, name: str, life: Life) -> None:
         waits = life.state is State.BACKOFF or (life.state is State.STARTING and life.process is not None)
-        waits |= life.state is State.STOPPING and life.process is not None
+        waits |= life.state is State.STOPPING and life.process is not None and not life.hooks
         due = self.supervisor.next_deadline()
         if life.state is State.STOPPING and life.deadline is None and life.ended_at is not None and due is not None:
             return  # a look has failed, and will be tried again
@@ -724,6 +745,19 @@ class SimulatedLife:
             raise Violation("no run is lost", f"{name}: {numbers} of {task.runs}")
         if life.wake_wall is not None and life.wake_wall < self.kernel.wall() - SLACK:
             raise Violation("no timer is lost", f"{name} was due at {life.wake_wall} by the wall clock")
+
+    def _check_hooks(self, name: str, daemon: Daemon) -> None:
+        """What is awaited of other commands is being run."""
+        life = daemon.life
+        asked = {kind for whose, kind in self.world.questions if whose == name}
+        asked |= {one.kind for one in self.world.answers if one.name == name}
+        missing = set(life.hooks) - asked
+        if life.state is State.STOPPING:
+            missing.discard("before_start")
+        if hooks.other_on_failure(daemon.in_use) and self.is_ending:
+            missing.discard("on_failure")
+        if missing and not self.script.faults:
+            raise Violation("no hook is lost", f"{name} waits for {missing}: {life}")
 
     def _check_order(self) -> None:
         """Of those that are being stopped none was to wait for another."""

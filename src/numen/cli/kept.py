@@ -192,11 +192,15 @@ def _cause(facts: dict[str, Any]) -> str:
     return str(facts["reason"])
 
 
+COMMANDS = ("before_start", "after_exit")
+
 _WAITS = {"exec": "must live 200 ms", "notify": "waits for READY=1"}
 
 
 def _awaited(facts: dict[str, Any], now: float | None) -> str:
     awaited = facts["awaited"] or ""
+    if awaited in COMMANDS:
+        return f"runs its {awaited}"
     if facts["state"] == STARTING and awaited != "being spawned":
         ready = facts["ready"]
         awaited = _WAITS.get(ready) or f"waits for {'a newline on ' if ready.startswith('fd:') else ''}{ready}"

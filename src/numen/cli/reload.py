@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 TABLE = table(
     "reload",
-    "Send daemons the signal that lets them read their configuration again: HUP, or what their definition names.",
+    "Let daemons read their configuration again: by the signal HUP, or the signal or the command of their definition.",
     ("numen reload web",),
-    "7 not running, 10 it does not handle that signal, which would end it",
+    "1 its reload_command has failed, 7 not running, 10 it does not handle that signal, which would end it",
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from typing import assert_never
 
-from . import backoff, health, kernel
+from . import backoff, health, hooks, kernel
 from .definitions.definition import ALWAYS, GO_ON, NEVER
 from .life import (
     RESTING,
@@ -113,7 +113,7 @@ def _decide(definition: Definition, life: Life, event: Event, now: float, chance
         case Answered(kind=kernel.READY | kernel.ALIVE):
             return _judged(definition, health.on_answered(definition, life, event, now), now)
         case Answered():
-            return life, ()
+            return on_command_ended(definition, life, event, now, chance)
         case LookCame():
             return _judged(definition, health.on_look_came(definition, life, now), now)
         case MemorySeen():
@@ -127,7 +127,8 @@ def _decide(definition: Definition, life: Life, event: Event, now: float, chance
         case Lost():
             return on_lost(life, now)
         case Resumed():
-            return on_resumed(definition, health.on_resumed(definition, life, now, chance), now)
+            step = on_resumed(definition, health.on_resumed(definition, life, now, chance), now)
+            return hooks.on_resumed(definition, step)
         case MayStart() | Waits() | MayStop() | Withheld() | OthersTold():
             return on_order(definition, life, event, now)
         case _:
@@ -246,7 +247,9 @@ def on_order(
 
 
 def on_reload_asked(definition: Definition, life: Life) -> Step:
-    """Send the signal to one that is up: one that has set no handler yet might die of it."""
+    """Send the signal to one that is up: one that has set no handler yet might die of it; or run its command."""
+    if definition.reload_command is not None and life.state is State.RUNNING:
+        return hooks.on_reload_asked(definition, life)
     return life, (SendSignal(number=definition.reload),) if life.state is State.RUNNING else ()
 
 
@@ -335,12 +338,14 @@ def on_exited(life: Life, event: Exited, now: float) -> Step:
 
 def on_family_seen(definition: Definition, life: Life, event: FamilySeen, now: float, chance: float) -> Step:
     """Once the main process has ended: end whom it left behind, and go on when all are gone."""
-    if life.state is not State.STOPPING:
+    if life.state is not State.STOPPING or kernel.AFTER_EXIT in life.hooks:
         return life, ()
     seen = life.replace(members=event.members)
     if life.ended_at is None:  # it lives, or is being spawned
         return seen, ()
     if not event.members:
+        if hooks.is_to_follow(definition, seen):
+            return hooks.on_gone(definition, seen)
         return _settle(definition, seen, now, chance)
     if life.stop_step == 0:
         return _next_signal(definition, seen.replace(is_clearing=True), now)
@@ -350,6 +355,23 @@ def on_family_seen(definition: Definition, life: Life, event: FamilySeen, now: f
     # the last signal gets that one too.
     number, _wait = definition.stop[min(life.stop_step, len(definition.stop)) - 1]
     return seen.replace(is_clearing=True), (SignalFamily(number=number),)
+
+
+def on_command_ended(definition: Definition, life: Life, event: Answered, now: float, chance: float) -> Step:
+    """One of its other commands has ended; what waits for that goes on."""
+    if event.kind not in life.hooks:
+        return life, ()
+    match event.kind, life.state:
+        case kernel.BEFORE_START, State.STARTING if event.ok:
+            return hooks.on_before_start(life)
+        case kernel.BEFORE_START, State.STARTING:
+            return on_spawn_failed(definition, life, SpawnFailed(failure=f"before_start: {event.message}"), now, chance)
+        case kernel.BEFORE_START, _:
+            return life, ()  # it is being stopped, and the command with it
+        case kernel.AFTER_EXIT, State.STOPPING:
+            return _settle(definition, life, now, chance)
+        case _:
+            return hooks.on_answered(life, event), ()
 
 
 def on_time_came(definition: Definition, life: Life, now: float) -> Step:
@@ -421,7 +443,7 @@ def on_lost(life: Life, now: float) -> Step:
 
 def on_resumed(definition: Definition, life: Life, now: float) -> Step:
     """Do again what may not have been done: a signal twice is better than none."""
-    if life.state is not State.STOPPING:
+    if life.state is not State.STOPPING or kernel.AFTER_EXIT in life.hooks:
         return life, ()
     if life.stop_step == 0:
         return life, (LookForFamily(),)
@@ -450,6 +472,7 @@ def _spawn(life: Life, now: float) -> Step:
         is_blocked=False,
         previous_end=life.previous_end if life.ended_at is None else life.ended_at,
         ends_all=False,
+        hooks=(),
     )
     return starting, (Spawn(),)
 
@@ -461,6 +484,8 @@ def _afresh(life: Life) -> Life:
 
 def _stop(definition: Definition, life: Life, reason: str, now: float) -> Step:
     stopping = life.replace(state=State.STOPPING, reason=reason, deadline=None, stop_step=0, held_back="")
+    if kernel.BEFORE_START in life.hooks:
+        return hooks.on_stopped_before_start(stopping, Ending(failure=hooks.ENDED), now)
     if life.process is None:
         return stopping, ()  # it is being spawned; the signal follows when it has a pid
     stopping, actions = _next_signal(definition, stopping, now)
@@ -566,5 +591,6 @@ def _rest(life: Life, state: State, reason: str) -> Step:
         reason=reason,
         held_back="",
         is_blocked=False,
+        hooks=(),
     )
     return resting, (Release(),) if state in RESTING else ()

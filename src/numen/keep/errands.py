@@ -9,8 +9,9 @@ from __future__ import annotations
 import signal
 from collections import deque
 
+from . import hooks
 from . import life as lives
-from .kernel import NotSpawned, Order, Question
+from .kernel import ON_FAILURE, PROBES, Answered, NotSpawned, Order, Question
 from .life import RESTING, State
 
 TYPE_CHECKING = False
@@ -200,13 +201,20 @@ class Errands:
             return
         daemon = self._daemons[name]
         invocation = daemon.life.invocation
+        if action.kind not in PROBES and hooks.command_of(daemon.in_use, action.kind) is None:
+            # The definition has changed since this was decided: nothing is to be run any more.
+            self._take(Answered(name=name, invocation=invocation, kind=action.kind, ok=True))
+            return
+        variables = action.variables
+        if action.kind == ON_FAILURE:
+            variables = {**variables, hooks.FAILED_NAME: name}
         question = Question(
             name=name,
             invocation=invocation,
             kind=action.kind,
             definition=daemon.in_use,
             timeout=action.timeout,
-            variables=action.variables,
+            variables=variables,
         )
         again = (name, invocation, action)
         self._questions_again.append(again)

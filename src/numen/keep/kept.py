@@ -6,7 +6,7 @@ Nothing is decided or written here. The supervisor's parts, and the reports for 
 from __future__ import annotations
 
 from .definitions.keys import KEYS
-from .kernel import Marks
+from .kernel import BEFORE_START, Marks
 from .life import BETWEEN_RUNS, RESTING, Life, State
 
 TYPE_CHECKING = False
@@ -76,4 +76,5 @@ def has_run(life: Life) -> bool:
 
 def is_being_spawned(life: Life) -> bool:
     """Whether it is not known yet which process comes of the run, if any."""
-    return has_run(life) and life.process is None and life.ended_at is None
+    is_to_come = BEFORE_START in life.hooks
+    return has_run(life) and life.process is None and life.ended_at is None and not is_to_come

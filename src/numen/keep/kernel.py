@@ -78,6 +78,8 @@ READY, ALIVE, BEFORE_START, AFTER_EXIT, ON_FAILURE, RELOAD = (
 )
 """The kinds of questions: whether a probe's answer is good, or one of the daemon's commands succeeds."""
 
+PROBES = (READY, ALIVE)
+
 
 class Question(Record):
     """Something that is to be asked, or run, for a daemon without being it; a daemon has one of a kind at a time."""

@@ -180,6 +180,8 @@ class Life(Record):
     ends_all: bool = False
     """Whether it is vital and has ended, and the others of its source have not been told to stop yet."""
     health: Health = Health()
+    hooks: tuple[str, ...] = ()
+    """Which of its other commands run, or are about to (the kinds of `kernel`), and have to come to their end."""
 
     def record(self) -> dict[str, Any]:
         """The life as what JSON can hold; what has its default is left out."""
@@ -226,7 +228,8 @@ class Life(Record):
         if values.get("health") is not None:
             values["health"] = Health(**values["health"])
         values["members"] = tuple(ProcessId(**one) for one in values.get("members", ()))
-        values["restarted_at"] = tuple(values.get("restarted_at", ()))
+        for name in ("restarted_at", "hooks"):
+            values[name] = tuple(values.get(name, ()))
         return cls(**values)
 
 
@@ -410,6 +413,9 @@ class Action(Record):
 
 class Spawn(Action):
     """Spawn it, under the life's invocation."""
+
+    is_prepared: bool = False
+    """Whether the run has begun already, with what comes before it."""
 
 
 class SendSignal(Action):

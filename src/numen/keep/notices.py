@@ -22,7 +22,7 @@ class Notice(Record):
     """Something that happened to a daemon, for people and programs."""
 
     kind: str
-    """The state that was entered, or `exited`, `main`, `clearing`, `removed`, `vital`; of one that is
+    """The state that was entered, or `exited`, `main`, `clearing`, `removed`, `vital`, `hook`; of one that is
     up, `not ready`, `ready`, `silent`, `answers`.
 
     Of a task also `ended` and `skipped`.

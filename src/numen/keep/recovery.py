@@ -95,6 +95,8 @@ class Recovery:
         for daemon in self._daemons.values():
             life = daemon.life
             if life.state in RESTING:
+                if life.hooks:
+                    self._step(daemon, lives.Resumed())
                 continue
             if is_being_spawned(life):
                 process = found.get(life.invocation)

@@ -11,6 +11,7 @@ from enum import Enum
 from ..record import Record
 from .decide import SHUT_DOWN
 from .definitions.definition import ALWAYS
+from .kernel import RELOAD
 from .life import BETWEEN_RUNS, RESTING, Ending, Life, State
 
 TYPE_CHECKING = False
@@ -27,6 +28,7 @@ class Kind(Enum):
     RESTART = "restart"
     REMOVE = "remove"
     RUN = "run"
+    RELOAD = "reload"
     WAIT_RUNNING = "wait running"
     WAIT_STOPPED = "wait stopped"
 
@@ -85,6 +87,9 @@ def answer(definition: Definition, life: Life, asked: Asked) -> Outcome | None:
             return _answer_stop(life, asked)
         case Kind.RUN:
             return _answer_run(life) if life.task is None else _answer_task_run(life, life.task, asked)
+        case Kind.RELOAD:
+            is_over = RELOAD not in life.hooks
+            return Outcome(error="NotRunning", message="ended before it had reloaded") if is_over else None
         case Kind.WAIT_RUNNING:
             return _up(definition, life) if life.state is State.RUNNING else None
         case Kind.WAIT_STOPPED:

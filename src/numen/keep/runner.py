@@ -86,7 +86,8 @@ class Runner:
         self._received = bytearray()
         self._outgoing = bytearray()
         self._asked: dict[int, asyncio.Task[None]] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: dict[str, set[asyncio.Task[None]]] = {}
+        """What is being ended of commands whose answers are wanted no longer, by daemon."""
         self._children: dict[int, asyncio.Future[int]] = {}
         """When each command ends, by pid."""
         self._early: dict[int, int] = {}
@@ -186,6 +187,9 @@ class Runner:
     # Commands.
 
     async def _run(self, question: Message, command: tuple[str, ...], timeout: float) -> Reply:
+        while ending := self._ending.get(question["name"]):
+            # Of a daemon's own command there are never two.
+            await asyncio.wait(ending)
         definition = from_table(question["definition"])
         order = Order(name=question["name"], definition=definition, invocation=str(question["ask"]))
         wanted = spawning.plan(order, spawning.Streams(out=os.devnull), self._own if definition.user is None else {})
@@ -214,11 +218,11 @@ class Runner:
                 return Reply(ok=False, message=begun)
             output.close_writer()
             self._send({"began": number, "pid": begun.process.pid, "start_time": begun.process.start_time})
-            return await self._until_its_end(begun, output, timeout, overdue)
+            return await self._until_its_end(order.name, begun, output, timeout, overdue)
         finally:
             output.close()
 
-    async def _until_its_end(self, begun: Begun, output: _Output, timeout: float, overdue: str) -> Reply:
+    async def _until_its_end(self, name: str, begun: Begun, output: _Output, timeout: float, overdue: str) -> Reply:
         try:
             async with asyncio.timeout(timeout):
                 status = await asyncio.shield(begun.ended)
@@ -228,14 +232,19 @@ class Runner:
             return Reply(ok=False, message=f"{overdue} within {timeout:g}s" + (f": {said}" if said else ""))
         except asyncio.CancelledError:
             task = self._loop.create_task(self._end_group(begun))
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            self._ending.setdefault(name, set()).add(task)
+            task.add_done_callback(lambda task: self._has_been_ended(name, task))
             raise
         said = output.last_lines()
         if status == 0:
             return Reply(ok=True, message=said, status=0)
         how = str(Ending(status=status))
         return Reply(ok=False, message=f"{how}: {said}" if said else how, status=status)
+
+    def _has_been_ended(self, name: str, task: asyncio.Task[None]) -> None:
+        self._ending[name].discard(task)
+        if not self._ending[name]:
+            del self._ending[name]
 
     async def _end_group(self, begun: Begun) -> None:
         """SIGTERM, then SIGKILL; returns when it has ended."""

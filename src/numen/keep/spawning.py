@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import stat
+import sys
 
 from ..become.command import DEFAULT_PATH
 from ..become.surroundings import DEFAULT_UMASK
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 INVOCATION, NAME, NOTIFY_SOCKET = "NUMEN_INVOCATION", "NUMEN_NAME", "NOTIFY_SOCKET"
 WATCHDOG_TIME, WATCHDOG_PID = "WATCHDOG_USEC", "WATCHDOG_PID"
 """The variables that numen adds."""
+
+RELAY = (sys.executable, "-I", "-S", os.path.join(os.path.dirname(os.path.abspath(__file__)), "pty_relay.py"))
+"""What runs a command in a terminal."""
 
 NOTIFY, FD = "notify", "fd:"
 """The kinds of readiness for which something is handed over."""
@@ -67,9 +71,10 @@ class Plan(Record):
 def plan(order: Order, streams: Streams, own: Mapping[str, str] | None = None, cgroup: str = "") -> Plan:
     """What a daemon is given. `own` are HOME and the like of the user that it runs as, where no other is named."""
     definition = order.definition
+    command = (*RELAY, *definition.command) if definition.pty else definition.command
     return Plan(
-        path=definition.command[0],
-        argv=definition.command,
+        path=command[0],
+        argv=command,
         environment=_environment(order, streams, own or {}),
         environment_files=definition.environment_files,
         secret_files=definition.secret_files,

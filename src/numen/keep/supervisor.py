@@ -7,6 +7,7 @@ is called, so the same code runs in `loop` and in the simulation.
 
 from __future__ import annotations
 
+from . import hooks
 from . import kernel as kernels
 from . import life as lives
 from .deadlines import Deadlines, by_health, by_wall
@@ -155,11 +156,16 @@ class Supervisor:
 
         return give_up
 
-    def reload(self, name: str) -> bool:
-        """Send the signal to read the configuration again; false where it is not running."""
+    def reload(self, name: str, answered: Answered) -> None:
+        """Let it read its configuration again; `answered` at once, or when the command that does so has ended."""
         daemon = self.daemons[name]
         self._step(daemon, lives.ReloadAsked())
-        return daemon.life.state is State.RUNNING
+        if daemon.life.state is not State.RUNNING:
+            answered(Outcome(error="NotRunning", message="is not running"))
+        elif daemon.in_use.reload_command is None:
+            answered(Outcome(message="was told to reload"))
+        else:
+            daemon.waiting.append((Asked(kind=Kind.RELOAD, invocation=daemon.life.invocation), answered))
 
     def signal(self, name: str, number: int) -> bool:
         """Send a signal to the main process; false where there is none."""
@@ -176,7 +182,11 @@ class Supervisor:
     @property
     def is_at_rest(self) -> bool:
         """Whether nothing runs, and nothing will by itself."""
-        return all(daemon.life.state in RESTING for daemon in self.daemons.values())
+        return all(daemon.life.state in RESTING and not self._runs_on(daemon) for daemon in self.daemons.values())
+
+    def _runs_on(self, daemon: Daemon) -> bool:
+        """Whether a command runs that tells of its failure; a daemon that is to be started is left to the next one."""
+        return bool(daemon.life.hooks) and hooks.command_of(daemon.in_use, kernels.ON_FAILURE) is not None
 
     # What happens.
 
@@ -192,7 +202,9 @@ class Supervisor:
         self._take_clock()  # nobody was there to hear of it
         # What order asked of the last supervisor it may have left undone.
         self._unsettled.update(dict.fromkeys(self._order.ties.names()))
-        self._unsettled.update((name, None) for name, daemon in self.daemons.items() if daemon.life.ends_all)
+        for name, daemon in self.daemons.items():
+            if daemon.life.ends_all or daemon.life.hooks:
+                self._unsettled[name] = None
         self._carry_out()
 
     def turn(self) -> None:
@@ -302,9 +314,28 @@ class Supervisor:
 
     def _take_answer(self, answered: kernels.Answered) -> None:
         daemon = self.daemons.get(answered.name)
-        if daemon is not None and daemon.life.invocation == answered.invocation:
+        if daemon is None:
+            return
+        if answered.kind == kernels.RELOAD:
+            self._answer_reload(daemon, answered)
+        elif answered.kind in (kernels.AFTER_EXIT, kernels.ON_FAILURE) and not answered.ok:
+            notice = Notice(kind="hook", message=f"{answered.kind} failed: {answered.message}")
+            self._on_change(Change(name=daemon.name, notices=[notice]))
+        if daemon.life.invocation == answered.invocation:
             event = lives.Answered(kind=answered.kind, ok=answered.ok, message=answered.message, status=answered.status)
             self._step(daemon, event)
+
+    def _answer_reload(self, daemon: Daemon, told: kernels.Answered) -> None:
+        """The command has ended: that is the answer to all who wait for it."""
+        outcome = Outcome(message="has reloaded")
+        if not told.ok:
+            outcome = Outcome(error="NotReloaded", message=f"reload_command: {told.message}", status=told.status)
+        waiting, daemon.waiting = daemon.waiting, []
+        for asked, answered in waiting:
+            if asked.kind is Kind.RELOAD:
+                answered(outcome)
+            else:
+                daemon.waiting.append((asked, answered))
 
     def _named_main(self, daemon: Daemon, text: str | None) -> ProcessId | None:
         """The member of the family that is to be the main process from now on."""
@@ -358,8 +389,10 @@ class Supervisor:
         after, actions = self._order.held(daemon, event, self._decide(daemon, event, now))
         if after.state is not before.state:
             after = after.replace(since=kernel.wall())
-        spawns = any(isinstance(action, lives.Spawn) for action in actions)
-        if spawns:
+        is_new_run = hooks.is_new_run(actions)
+        after, actions = hooks.followed(daemon.definition, before, (after, actions))
+        spawns = is_new_run or any(isinstance(action, lives.Spawn) for action in actions)
+        if is_new_run:
             after = after.replace(invocation=kernel.new_invocation())
         if after != before:
             daemon.go_on(after)
@@ -399,7 +432,7 @@ class Supervisor:
 
     def _unsettle(self, name: str) -> None:
         self._unsettled.update(dict.fromkeys(self._order.ties.around(name)))
-        if name in self.daemons and self.daemons[name].life.ends_all:
+        if name in self.daemons and (self.daemons[name].life.ends_all or self.daemons[name].life.hooks):
             self._unsettled[name] = None
 
     def _settle(self) -> None:
@@ -409,6 +442,8 @@ class Supervisor:
             del self._unsettled[name]
             if name in self.daemons and self.daemons[name].life.ends_all:
                 self._end_all(self.daemons[name])
+            if name in self.daemons and kernels.ON_FAILURE in self.daemons[name].life.hooks and not self._is_ending:
+                self._start_on_failure(self.daemons[name])
             if (event := self._order.due(name)) is not None:
                 self._step(self.daemons[name], event)
 
@@ -417,6 +452,21 @@ class Supervisor:
         for name in self._order.ended_with(vital.name):
             self._step(self.daemons[name], lives.StopAsked(by=f"the end of {vital.name}, which is vital"))
         self._step(vital, lives.OthersTold())
+
+    def _start_on_failure(self, failed: Daemon) -> None:
+        """One has failed for good: the daemon is started that it names for that."""
+        other = hooks.other_on_failure(failed.in_use)
+        if not other:
+            return
+        definitions = {name: one.definition for name, one in self.daemons.items()}
+        why_not = hooks.refusal(failed.name, definitions.get, failed.life.by)
+        if not why_not:
+            self.start(other, f"{hooks.FAILURE_OF}{failed.name}", lambda _outcome: None)
+        invocation = failed.life.invocation
+        ended = kernels.Answered(
+            name=failed.name, invocation=invocation, kind=kernels.ON_FAILURE, ok=not why_not, message=why_not
+        )
+        self._take_answer(ended)
 
     def _carry_out(self) -> None:
         while True:

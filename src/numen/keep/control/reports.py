@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...settings.signals import signal_name
 from ..decide import NOT_READY
 from ..health import NO_ANSWER, is_up_by_time
+from ..kernel import AFTER_EXIT, BEFORE_START
 from ..life import RESTING, State
 
 TYPE_CHECKING = False
@@ -91,11 +92,15 @@ def _awaited(daemon: Daemon) -> str | None:
     if life.state is State.SCHEDULED:
         return "next run" if life.task is None or life.task.retry_at is None else "next try"
     if life.state is State.STARTING:
+        if BEFORE_START in life.hooks:
+            return BEFORE_START
         if life.process is None:
             return BEING_SPAWNED
         if is_up_by_time(definition):
             return "its first 200 ms" if definition.ready == "exec" else definition.ready
         return NOT_READY
+    if AFTER_EXIT in life.hooks:
+        return AFTER_EXIT
     if life.process is None:
         return BEING_SPAWNED
     if life.deadline is None:

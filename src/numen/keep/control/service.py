@@ -174,7 +174,7 @@ class Service:
     def on_Reload(self, call: Call, names: list[str]) -> None:
         """Send the signal to reload."""
         for gathering, name in self._each(call, names):
-            self._ask(name, gathering, lambda name, answered: answered(self._reloaded(name, call.who)))
+            self._ask(name, gathering, lambda name, answered: self._reload(name, answered, call.who))
 
     def on_Signal(self, call: Call, names: list[str], signal: int) -> None:
         """Send a signal."""
@@ -402,16 +402,22 @@ class Service:
 
         return then
 
-    def _reloaded(self, name: str, who: str) -> Outcome:
+    def _reload(self, name: str, answered: Callable[[Outcome], None], who: str) -> None:
         daemon = self._supervisor.daemons[name]
-        if daemon.life.state is State.RUNNING and daemon.life.process is not None:
+        is_command = daemon.in_use.reload_command is not None
+        if not is_command and daemon.life.state is State.RUNNING and daemon.life.process is not None:
             why = refusal(daemon.life.process.pid, daemon.in_use.reload)
             if why:
-                return Outcome(error="NotHandled", message=f"{why}; numen restart {name} starts it again")
-        if self._supervisor.reload(name):
-            self._note(name, "reloaded", f"sent {signal_name(daemon.in_use.reload)} by {who}")
-            return Outcome(message="was told to reload")
-        return Outcome(error="NotRunning", message="is not running")
+                answered(Outcome(error="NotHandled", message=f"{why}; numen restart {name} starts it again"))
+                return
+
+        def noted(outcome: Outcome) -> None:
+            if not outcome.error:
+                how = "its reload_command was run" if is_command else f"sent {signal_name(daemon.in_use.reload)}"
+                self._note(name, "reloaded", f"{how} by {who}")
+            answered(outcome)
+
+        self._supervisor.reload(name, noted)
 
     def _signalled(self, name: str, number: int, who: str) -> Outcome:
         if self._supervisor.signal(name, number):
