@@ -162,8 +162,8 @@ def a_definition(random: Random) -> Definition:
         start=random.random() < 0.9,
     )
     # Not drawn of the same numbers, so that each seed stays what it was.
-    random = Random(repr(definition))
-    return _with_hooks(_in_health(definition, random), random)
+    definition = _in_health(definition, Random(repr(definition)))
+    return _with_hooks(definition, Random(f"hooks {definition!r}"))
 
 
 def _in_health(definition: Definition, random: Random) -> Definition:
@@ -639,6 +639,8 @@ class SimulatedLife:
         self.doubtful.clear()
 
     def _compare_details(self, name: str, before: Life, after: Life) -> None:
+        if after.by != before.by and after.by.startswith(hooks.FAILURE_OF):
+            return  # started anew, for what the last supervisor had come to
         for field in ("restarts", "failures", "is_slow", "restarted_at", "deadline"):
             was, is_now = getattr(before, field), getattr(after, field)
             # One whose process is found, or whose family is looked for, waits from now on.
