@@ -639,8 +639,8 @@ class SimulatedLife:
         self.doubtful.clear()
 
     def _compare_details(self, name: str, before: Life, after: Life) -> None:
-        if after.by != before.by and after.by.startswith(hooks.FAILURE_OF):
-            return  # started anew, for what the last supervisor had come to
+        if after.by.startswith(hooks.FAILURE_OF):
+            return  # perhaps started anew, for what the last supervisor had come to
         for field in ("restarts", "failures", "is_slow", "restarted_at", "deadline"):
             was, is_now = getattr(before, field), getattr(after, field)
             # One whose process is found, or whose family is looked for, waits from now on.
