@@ -698,7 +698,7 @@ BUGS = (
     Bug(
         name="a new supervisor does not run again what it was running before a start or after an end",
         plant=hook_forgotten_by_a_crash,
-        found_by=(HOOK, SHUTDOWN),
+        found_by=(HOOK, SHUTDOWN, UNWANTED),
         within=100,
     ),
     Bug(
