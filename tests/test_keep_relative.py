@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from numen.become.command import DEFAULT_PATH
+from numen.become.surroundings import DEFAULT_PATH
 from numen.errors import BadDefinition, Unusable
 from numen.keep.definitions import sets
 from numen.keep.definitions.definition import Definition

@@ -19,9 +19,9 @@ import observe
 from daemons import begin_script, run_script, said_in, wait_for_exit, wait_until_said, write_script
 from numen import errors
 from numen.become import spawn as spawning
-from numen.become.command import DEFAULT_PATH
 from numen.become.launch import Up
 from numen.become.recipe import Recipe
+from numen.become.surroundings import DEFAULT_PATH
 from processes import Reaper, Terminal, wait_for
 
 SLEEP = ["sleep", "1000"]

@@ -62,7 +62,12 @@ class Record:
 
     def replace(self, **changes: "Any") -> "Self":
         """The same record with some fields changed."""
-        return type(self)(**{**self.__dict__, **changes})
+        cls = type(self)
+        if cls.__init__ is not Record.__init__ or not changes.keys() <= _shape(cls).known:
+            return cls(**{**self.__dict__, **changes})
+        new = cls.__new__(cls)  # what it is made of was looked at when that was made
+        new.__dict__.update(self.__dict__, **changes)
+        return new
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__}.{name} cannot be changed: the record is frozen")

@@ -9,6 +9,7 @@ from ..kernel import files, proc
 from ..settings import places
 from . import descriptors, evidence, readiness, recipe, signals, streams, surroundings
 from .launch import Launch, Up
+from .surroundings import DEFAULT_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
     from .identity import Account
     from .recipe import Prepared, Recipe
-
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""PATH where the environment names none."""
 
 
 def detach(

@@ -38,7 +38,7 @@ def become(
     kept |= {pidfile.descriptor for pidfile in prepared.pidfiles}
     if prepared.recipe.clear_environment:
         # Imported before the steps: in a new root directory Python's files may be out of reach.
-        from .command import DEFAULT_PATH
+        from .surroundings import DEFAULT_PATH
 
         os.environ.clear()
         os.environ["PATH"] = DEFAULT_PATH

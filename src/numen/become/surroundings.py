@@ -7,6 +7,9 @@ import os
 from ..errors import Unusable, from_os_error
 from ..kernel import files, mounts
 
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""PATH where the environment names none."""
+
 DEFAULT_UMASK = 0o022
 """Files are written by the daemon alone. The classic recipe's 0 suits a program that gives each file its
 mode itself, and makes files that everybody may write of all the others."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 
-from ..become.command import DEFAULT_PATH, find, locale_is_pythons_own
+from ..become.command import find, locale_is_pythons_own
+from ..become.surroundings import DEFAULT_PATH
 from ..errors import BadOption
 from ..keep.definitions import keys, kinds, tables
 from ..keep.definitions.definition import Definition

@@ -15,7 +15,6 @@ takes a third of the time; and where nothing was delegated, what is in the hiera
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 
 from ..errors import NoPermission, Unusable, from_os_error
@@ -89,7 +88,11 @@ def check(definition: Definition, place: str | None, keeper: int) -> None:
 def house_name(journal: str) -> str:
     """The name of a house's groups: several may stand below one group."""
     is_the_machines = os.geteuid() == 0 and "NUMEN_HOME" not in os.environ
-    return "numen" if is_the_machines else f"numen-{hashlib.sha256(os.fsencode(journal)).hexdigest()[:12]}"
+    if is_the_machines:
+        return "numen"
+    import hashlib  # most houses have no groups, and that of the machine needs it not
+
+    return f"numen-{hashlib.sha256(os.fsencode(journal)).hexdigest()[:12]}"
 
 
 class Groups:

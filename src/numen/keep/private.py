@@ -7,7 +7,6 @@ after it, finds its owner in the environment and watches it. Who is there last r
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from contextlib import suppress
 
@@ -69,6 +68,8 @@ def check_home(path: str) -> None:
 def clear_home(path: str) -> None:
     """Make a directory that is kept fit for a new house: what an earlier one has left is removed, but for its logs."""
     for name in LEFT_FROM_BEFORE:
+        import shutil
+
         shutil.rmtree(os.path.join(path, name), ignore_errors=True)
     # In the definitions stands the environment of who starts it.
     os.mkdir(os.path.join(path, LEFT_FROM_BEFORE[0]), 0o700)
@@ -90,6 +91,8 @@ def remove_home(home: str) -> None:
     """Remove a temporary one, with all that is in it; whatever can no longer be removed is left."""
     # Twice, because a log may be made in it while it is gone through.
     for _ in range(2):
+        import shutil
+
         shutil.rmtree(home, ignore_errors=True)
 
 

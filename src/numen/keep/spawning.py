@@ -11,8 +11,7 @@ import resource
 import stat
 import sys
 
-from ..become.command import DEFAULT_PATH
-from ..become.surroundings import DEFAULT_UMASK
+from ..become.surroundings import DEFAULT_PATH, DEFAULT_UMASK
 from ..errors import Unusable
 from ..kernel import proc, spawn
 from ..kernel.spawn import Duplicate, Open

@@ -394,7 +394,8 @@ class Supervisor:
         spawns = is_new_run or any(isinstance(action, lives.Spawn) for action in actions)
         if is_new_run:
             after = after.replace(invocation=kernel.new_invocation())
-        if after != before:
+        differs = after.differs(before)
+        if differs or after != before:
             daemon.go_on(after)
             self._errands.know_main(daemon)
             times_before = (before.deadline, before.wake, before.wake_wall, before.health.next_look())
@@ -406,12 +407,12 @@ class Supervisor:
             if after.wanted != before.wanted:
                 self._ledger.are_wants_written = False
             told = notices(daemon.in_use, before, after, now)
-            if told or after.differs(before):
+            if told or differs:
                 self._on_change(Change(name=daemon.name, notices=told))
             self._unsettle(daemon.name)
         self._touched[daemon.name] = None
         # What a probe answers, and a watchdog is told, changes nothing that the next supervisor needs.
-        is_written = not after.differs(before) or self._ledger.write_life(daemon)
+        is_written = not differs or self._ledger.write_life(daemon)
         if spawns and not is_written:
             self._step(daemon, lives.SpawnFailed(failure="cannot write down that it is about to be spawned"))
             return

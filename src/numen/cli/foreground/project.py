@@ -47,7 +47,7 @@ class Project(Record):
 
 def read(path: str | None, names: Sequence[str], environment: Mapping[str, str]) -> Project:
     """What a file defines, and of that what is named. Raises BadDefinition, Unusable, NoPermission."""
-    from ...become.command import DEFAULT_PATH
+    from ...become.surroundings import DEFAULT_PATH
     from ...keep.definitions import sets
     from ...settings.places import absolute
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 
-from ...become.command import DEFAULT_PATH, find
+from ...become.command import find
+from ...become.surroundings import DEFAULT_PATH
 from ...errors import BadOption, ExecFailed
 from ...record import Record
 

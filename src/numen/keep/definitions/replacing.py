@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 from contextlib import suppress
 
 from ...errors import from_os_error
@@ -38,6 +37,8 @@ def replace(directory: str, definitions: Mapping[str, Definition], removed: Iter
     """
     begun, committed = os.path.join(directory, BEGUN), os.path.join(directory, COMMITTED)
     left = [name for name in finish(directory) if name not in definitions]
+    import shutil  # with all that it imports, more than a supervisor needs until then
+
     try:
         shutil.rmtree(begun, ignore_errors=True)
         os.mkdir(begun, 0o700)

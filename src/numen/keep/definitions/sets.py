@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from ...become.command import DEFAULT_PATH
+from ...become.surroundings import DEFAULT_PATH
 from ...errors import Unusable
 from ...record import Record
 from ...settings.places import absolute

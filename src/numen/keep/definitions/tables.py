@@ -126,12 +126,16 @@ def _mistakes_in(
 def to_table(definition: Definition) -> dict[str, Any]:
     """The definition as what TOML and JSON can hold: what differs from the defaults, and what is always told."""
     table: dict[str, Any] = {}
-    for key in KEYS:
-        value = getattr(definition, key.field)
-        if key.always or value != default_value(key):
+    for key, field, default in _WRITTEN:
+        value = getattr(definition, field)
+        if key.always or value != default:
             group, _, last = key.name.rpartition(".")
             (table.setdefault(group, {}) if group else table)[last] = key.kind.form(value)
     return table
+
+
+_WRITTEN = tuple((key, key.field, default_value(key)) for key in KEYS)
+"""Each key with its field and its default: a supervisor writes a thousand definitions at its start."""
 
 
 def check(definition: Definition) -> None:
