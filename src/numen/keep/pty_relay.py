@@ -48,7 +48,7 @@ def open_terminal() -> tuple[int, int]:
 def execute(command: list[str], theirs: int, mask: set[int | signal.Signals]) -> None:
     """In the child: become the command, in the terminal."""
     try:
-        os.login_tty(theirs) if hasattr(os, "login_tty") else _login_tty(theirs)
+        os.login_tty(theirs)
         for number in IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_DFL)
         os.environ.setdefault("TERM", TERM)
@@ -61,17 +61,6 @@ def execute(command: list[str], theirs: int, mask: set[int | signal.Signals]) ->
         os._exit(NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE)
     finally:
         os._exit(NOT_EXECUTABLE)
-
-
-def _login_tty(theirs: int) -> None:
-    import fcntl
-
-    os.setsid()
-    fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
-    for number in range(3):
-        os.dup2(theirs, number)
-    if theirs > 2:
-        os.close(theirs)
 
 
 def relay(child: int, ours: int, wakeup: int) -> int:
