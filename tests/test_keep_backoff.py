@@ -103,6 +103,7 @@ def test_it_is_given_up_after_too_many_restarts_in_too_short_a_time() -> None:
     assert not backoff.is_given_up(FICKLE, Life(restarted_at=(160.0, 170.0)), now=200.0)
     assert not backoff.is_given_up(WEB, often, now=200.0)
     assert backoff.reason_for_giving_up(FICKLE) == "restarted 3 times within 1m"
+    assert backoff.reason_for_giving_up(FICKLE.replace(give_up_restarts=1)) == "restarted once within 1m"
 
 
 def test_one_that_is_not_given_up_is_tried_now_and_then_until_it_is_healthy() -> None:

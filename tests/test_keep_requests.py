@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from explored_lives import transitions
-from numen.keep.decide import SHUT_DOWN
+from numen.keep.decide import SHUT_DOWN, decide
 from numen.keep.definitions.definition import Definition
-from numen.keep.life import RESTING, Ending, Life, ProcessId, State
+from numen.keep.life import RESTING, Ending, Life, ProcessId, State, StopAsked
+from numen.keep.notices import single_run
 from numen.keep.requests import Asked, Kind, Outcome, answer
 
 pytestmark = pytest.mark.once
@@ -123,3 +124,12 @@ def test_every_life_that_can_be_has_an_answer_or_something_to_wait_for() -> None
 
     # Wanted and stopped: the supervisor is ending, and answers itself.
     assert open_still <= {(State.STOPPED, True, Kind.START), (State.STOPPED, True, Kind.RESTART)}
+
+
+def test_one_that_was_run_once_was_not_stopped_by_who_ran_it() -> None:
+    ran = Life(is_single=True, by="root (pid 7)", ending=Ending(status=3))
+
+    assert single_run(ran) == "was run: exit status 3"
+    assert single_run(ran.replace(state=State.RUNNING)) == ""
+    stopped, _ = decide(WEB, ran, StopAsked(by="root (pid 8)"), now=1.0, chance=0.5)
+    assert single_run(stopped) == ""

@@ -46,7 +46,8 @@ def is_given_up(definition: Definition, life: Life, now: float) -> bool:
 def reason_for_giving_up(definition: Definition) -> str:
     """In words."""
     within = format_duration(definition.give_up_within)
-    return f"restarted {definition.give_up_restarts} times within {within}"
+    times = "once" if definition.give_up_restarts == 1 else f"{definition.give_up_restarts} times"
+    return f"restarted {times} within {within}"
 
 
 def wait(definition: Definition, life: Life, chance: float) -> float:

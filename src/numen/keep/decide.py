@@ -154,7 +154,7 @@ def on_stop_asked(definition: Definition, life: Life, event: StopAsked, now: flo
     asked = life.replace(wanted=False, by=event.by)
     match life.state:
         case State.STOPPED | State.EXITED | State.FAILED:
-            return asked.replace(state=State.STOPPED, reason=""), ()
+            return asked.replace(state=State.STOPPED, reason="", is_single=False), ()
         case State.BACKOFF | State.WAITING | State.SCHEDULED:
             return _rest(asked, State.STOPPED, reason="")
         case State.STARTING | State.RUNNING:

@@ -116,11 +116,17 @@ def _entered(definition: Definition, after: Life, now: float) -> str:
         case State.WAITING | State.SCHEDULED:
             return after.reason
         case State.STOPPED:
-            return f"{after.by}" if not after.wanted else "the supervisor ends"
+            return (single_run(after) or after.by) if not after.wanted else "the supervisor ends"
         case State.EXITED | State.FAILED:
             if after.reason == ENDED_WELL:
                 return f"{after.ending}; it ended as it should"
             return f"{after.ending}; not started again: {after.reason}"
+
+
+def single_run(life: Life) -> str:
+    """That it does not run because it was run by itself, and that is over; empty where there is another reason."""
+    is_over = life.state is State.STOPPED and life.is_single and life.ending is not None
+    return f"was run: {life.ending}" if is_over else ""
 
 
 def _stopped_by(life: Life) -> str:

@@ -7,6 +7,7 @@ from ..decide import NOT_READY
 from ..health import NO_ANSWER, is_up_by_time
 from ..kernel import AFTER_EXIT, BEFORE_START
 from ..life import RESTING, State
+from ..notices import single_run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def report(daemon: Daemon, wall: float, monotonic: float) -> dict[str, Any]:
         "restarts": life.restarts,
         "failures": life.failures,
         "ready": definition.ready,
-        "reason": life.reason,
+        "reason": life.reason or single_run(life),
         "by": life.by,
         "status": life.status,
     }
