@@ -61,13 +61,13 @@ ThreadingHTTPServer(("127.0.0.1", {web}), Handler).serve_forever()
 """
 
 WORKER = """
+import select
 import sys
-import time
 from store import ask
 
 while True:
     ask("INCR", f"work-{{sys.argv[1]}}")
-    time.sleep(0.1)
+    select.select([], [], [], 0.1)
 """
 
 SWEEP = """

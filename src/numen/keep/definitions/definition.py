@@ -169,8 +169,16 @@ class Definition(Record):
         """When it runs, where it is a task."""
         from ...schedule.schedule import Schedule
 
-        taken = {name: getattr(self, f"schedule_{name}") for name in _SCHEDULE}
-        return Schedule(**taken)
-
-
-_SCHEDULE = tuple(name.removeprefix("schedule_") for name in Definition.fields() if name.startswith("schedule_"))
+        return Schedule(
+            every=self.schedule_every,
+            cron=self.schedule_cron,
+            timezone=self.schedule_timezone,
+            jitter=self.schedule_jitter,
+            missed=self.schedule_missed,
+            overlap=self.schedule_overlap,
+            timeout=self.schedule_timeout,
+            retries=self.schedule_retries,
+            retry_first=self.schedule_retry_first,
+            retry_longest=self.schedule_retry_longest,
+            at_start=self.schedule_at_start,
+        )
