@@ -35,6 +35,7 @@ from numen.keep.kernel import Order
 from numen.keep.life import RESTING, Life, State
 from numen.keep.requests import Kind, Outcome
 from numen.keep.supervisor import Supervisor
+from numen.keep.tasks import has_succeeded
 from numen.record import Record
 from simulated_kernel import KEEPER, SUPERVISOR, Process, Program, SimulatedKernel, Violation, World
 
@@ -781,6 +782,8 @@ class SimulatedLife:
             allowed = states.get(one.condition, (State.STARTING, State.RUNNING, State.EXITED))
             # A restart that is asked for in the same breath lets it run on.
             is_restarted = other is not None and other.life.reason == RESTARTED_BY_REQUEST
+            if one.condition == COMPLETED and other is not None and has_succeeded(other.life):
+                continue  # a task, which need not rest
             if other is None or not (other.life.state in allowed or is_restarted):
                 raise Violation("order holds", f"{name} is spawned before {one.name}: {self._states()}")
 

@@ -219,6 +219,16 @@ def test_a_single_run_starts_what_it_requires_and_is_told_of_what_will_not_come(
     assert house.answers["sums"].error == "NotStarted"
 
 
+def test_who_waits_for_the_end_of_a_task_that_is_run_once_more_is_told_so() -> None:
+    house = House(sums=IT.replace(schedule_every=100.0, schedule_at_start=True))
+    house.let_pass(1)
+    house.ask("remove", "sums")
+    house.supervisor.run("sums", "bob", lambda _outcome: None)
+    house.let_pass(5)
+    assert house.states() == {"sums": "running"}
+    assert (house.answers["sums"].error, house.answers["sums"].message) == ("Superseded", "is run once more: bob")
+
+
 def test_one_that_is_defined_again_while_it_is_being_removed_stays() -> None:
     house = House(web=IT)
     house.programs["web"] = LIVES.replace(term_after=1.0)

@@ -189,6 +189,9 @@ def _answer_stop(life: Life, asked: Asked) -> Outcome | None:
         return Outcome(error="Superseded", message=f"is to run again: {life.by}")
     if life.state in RESTING:
         return Outcome(message="is removed" if asked.kind is Kind.REMOVE else "is stopped")
+    if life.state in (State.STARTING, State.RUNNING, State.WAITING) and not life.held_back:
+        # It was stopped, and somebody has asked for one more run before that was told.
+        return Outcome(error="Superseded", message=f"is run once more: {life.by}")
     return None
 
 
