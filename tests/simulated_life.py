@@ -645,7 +645,12 @@ class SimulatedLife:
         for field in ("restarts", "failures", "is_slow", "restarted_at", "deadline"):
             was, is_now = getattr(before, field), getattr(after, field)
             # One whose process is found, or whose family is looked for, waits from now on.
-            is_new = field == "deadline" and (was is None or was <= self.world.now or before.hooks != after.hooks)
+            is_new = field == "deadline" and (
+                was is None
+                or was <= self.world.now
+                or before.hooks != after.hooks
+                or before.stop_step != after.stop_step
+            )
             if was != is_now and not is_new:
                 raise Violation("a crash changes nothing", f"{name}: {field} was {was}, is {is_now}")
 
@@ -784,6 +789,9 @@ class SimulatedLife:
             is_restarted = other is not None and other.life.reason == RESTARTED_BY_REQUEST
             if one.condition == COMPLETED and other is not None and has_succeeded(other.life):
                 continue  # a task, which need not rest
+            ended_at = None if other is None else other.life.ended_at
+            if ended_at is not None and self.world.now - ended_at <= LATEST_SPAWN:
+                continue  # it was up when this start was decided, which the fork helper has carried out since
             if other is None or not (other.life.state in allowed or is_restarted):
                 raise Violation("order holds", f"{name} is spawned before {one.name}: {self._states()}")
 

@@ -24,10 +24,11 @@ from .deaths import Deaths
 from .family import Families, find
 from .forwarding_client import ForwardingClient
 from .journal import Journal, boot
+from .kernel import READY as READY_ASKED
 from .kernel import ClockSet, NotSpawned, Spawned
 from .life import ProcessId
 from .sources import CLOCK, FORWARDER, HELPER, KEEPER, MOVED, NOTIFY, PIDFD, READY, RUNNER, Sources
-from .wiring import Wiring
+from .wiring import LOG, Wiring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -340,7 +341,8 @@ class RealKernel:
 
             self._runner = RunnerClient(open_files=self._open_files)
             self._sources.listen(self._runner.fileno(), (RUNNER, ""))
-        self._runner.ask(question, self._wiring.begins(question.name))
+        is_of_log = question.kind == READY_ASKED and question.definition.ready.startswith(LOG)
+        self._runner.ask(question, self._wiring.begins(question.name) if is_of_log else {})
 
     def forget_questions(self, name: str, kinds: Collection[str] = ()) -> None:
         """Tell the runner."""
