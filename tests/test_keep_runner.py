@@ -16,6 +16,9 @@ import pytest
 import observe
 from keeping import free_port
 from kept import DEADLINE, Kept
+from numen.keep import runner_client
+from numen.keep.definitions.definition import Definition
+from numen.keep.kernel import BEFORE_START, Answered, Question
 from processes import wait_for
 
 pytestmark = pytest.mark.once
@@ -146,3 +149,32 @@ def test_a_socket_of_each_type_is_asked(kept: Kept, tmp_path: Path) -> None:
             if kind == socket.SOCK_STREAM:
                 one.listen()
             kept.define(f"web-{int(kind)}", *REST, ready=f"unix:{path}")
+
+
+def test_a_runner_that_hangs_is_replaced_and_the_answer_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_client, "PATIENCE", 0.2)
+    client = runner_client.RunnerClient(open_files=256)
+    definition = Definition(command=REST, before_start=("/bin/sh", "-c", "echo done"))
+    question = Question(name="web", invocation="1" * 32, kind=BEFORE_START, definition=definition, timeout=1.0)
+    answers: list[Answered] = []
+
+    def is_answered() -> bool:
+        client.end_if_hung()
+        answers.extend(client.receive())
+        return bool(answers)
+
+    client.ask(question, {})
+    hung = client.pid
+    assert hung is not None
+    os.kill(hung, signal.SIGSTOP)
+    monkeypatch.setattr(runner_client, "PATIENCE", DEADLINE)
+    try:
+        wait_for(is_answered, DEADLINE, "an answer")
+        assert client.pid != hung
+    finally:
+        pid = client.pid
+        client.close()
+        if pid is not None:
+            os.waitpid(pid, 0)
+
+    assert (answers[0].ok, answers[0].message) == (True, "done")

@@ -81,7 +81,8 @@ class RealKernel:
 
     def next_look(self) -> float | None:
         """CLOCK_MONOTONIC at which poll() may find something of which nothing tells."""
-        return self._deaths.next_look()
+        looks = (self._deaths.next_look(), None if self._runner is None else self._runner.next_look())
+        return min((one for one in looks if one is not None), default=None)
 
     # Clocks and chance.
 
@@ -285,6 +286,8 @@ class RealKernel:
     def poll(self) -> Iterator[Happening]:
         """All that has happened."""
         self._wiring.drop_strangers()
+        if self._runner is not None:
+            self._runner.end_if_hung()
         for descriptor, source in self._sources.readable():
             yield from self._heard(descriptor, *source)
         yield from self._deaths.poll()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 from contextlib import suppress
 
 from ..kernel import proc
@@ -32,6 +33,9 @@ LOG, COMMAND = "log:", "exec:"
 MOST_TRIES = 2
 """How many runners may end with a question."""
 
+PATIENCE = 10.0
+"""Seconds past the time that a question may take; a runner that has not answered then hangs, and is killed."""
+
 INTERRUPTED = "was interrupted: the process that asks was ended"
 
 
@@ -47,7 +51,8 @@ class RunnerClient:
         self._numbers: dict[tuple[str, str], int] = {}
         """Those of the open questions, by daemon and kind."""
         self._last = 0
-        self._failed: list[Answered] = []
+        self._look_at: float | None = None
+        """CLOCK_MONOTONIC at which it is looked whether the runner hangs; `None` while nothing is asked."""
 
     def fileno(self) -> int:
         """A descriptor that is readable when receive() has something to do."""
@@ -66,6 +71,24 @@ class RunnerClient:
         self._numbers[question.name, question.kind] = self._last
         one = self._open[self._last] = _Open(question, message(self._last, question, begins))
         self._send(one.message)
+        if self._look_at is None:
+            self._look_at = one.due
+
+    def next_look(self) -> float | None:
+        """CLOCK_MONOTONIC at which end_if_hung() is to be called."""
+        return self._look_at
+
+    def end_if_hung(self) -> None:
+        """Kill a runner that has not answered though all time is over; receive() goes on from there."""
+        now = time.monotonic()
+        if self._look_at is None or now < self._look_at:
+            return
+        due = min((one.due for one in self._open.values()), default=None)
+        if due is not None and due <= now and self._runner is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._runner.pid, signal.SIGKILL)
+            due = now + PATIENCE
+        self._look_at = due
 
     def forget(self, name: str, kinds: Collection[str] = ()) -> None:
         """Have it ended."""
@@ -124,6 +147,7 @@ class RunnerClient:
             question = self._open.pop(number).question
             del self._numbers[question.name, question.kind]
         for one in self._open.values():
+            one.begin()
             self._send(one.message)
         for one in given_up.values():
             yield _answered(one.question, ok=False, message=INTERRUPTED)
@@ -145,6 +169,11 @@ class _Open:
         self.tries = 0
         self.process: tuple[int, int] | None = None
         """The leader of the process group that is run for it: pid and start time."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Its time begins."""
+        self.due = time.monotonic() + self.question.timeout + PATIENCE
 
     def kill(self) -> None:
         """The runner is dead: end what it has left behind."""
