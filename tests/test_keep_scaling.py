@@ -76,6 +76,9 @@ def test_instances_come_and_go_and_nobody_else_is_touched(file: Path) -> None:
     procfile = file.parent / "Procfile"
     procfile.write_text("web: sleep 1000\n")
     assert "Procfile" in numen("scale", "--file", procfile, "web=2", status=6)
+    other = file.parent / "other.toml"
+    other.write_text(SET.replace("worker", "sweeper").replace("web", "shop"))
+    assert f"numen apply {other}" in numen("scale", "--file", other, "sweeper=3", status=6)
     assert file.read_text() == before
 
 

@@ -61,6 +61,8 @@ def run(arguments: Sequence[str]) -> int:
     content = files.read_content(source, sets.LARGEST_FILE)
     before = sets.from_text(content, source)
     _check_several(numbers, before, source)
+    if before.definitions and before.definitions.keys().isdisjoint(kept.defined()):
+        raise Unusable(f"nothing of {source} is kept yet; write the number there, then: numen apply {source}")
     for name, number in numbers.items():
         content = editing.with_value(content, (DAEMON, name, "instances"), number, source)
     after = sets.from_text(content, source)
