@@ -156,6 +156,18 @@ def _user_entry(user: str | int | None) -> pwd.struct_passwd | None:
         return None
 
 
+def uid_of(user: str | None) -> int:
+    """The uid that a user's name or number means; that of this process for none, and for one who is not known."""
+    if user is None:
+        return os.getuid()
+    if user.isascii() and user.isdigit():
+        return int(user)
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except (KeyError, ValueError):
+        return os.getuid()
+
+
 def group_number(group: str | int) -> int:
     """The gid that a group's name or number means. Raises Unusable."""
     if isinstance(group, int):

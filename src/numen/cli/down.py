@@ -52,7 +52,6 @@ def run(arguments: Sequence[str]) -> int:
 def _without_supervisor(source: str, values: dict[str, Any]) -> int:
     """Remove the files; the exit status. Raises NoSupervisor where any of the daemons runs on."""
     from ..keep.definitions import replacing
-    from ..keep.definitions.files import definition_path
     from ..settings.places import definitions_directory
 
     # What was written all together and not yet put into place is there, too.
@@ -66,7 +65,7 @@ def _without_supervisor(source: str, values: dict[str, Any]) -> int:
     changes = {"added": [], "changed": [], "removed": names, "unchanged": 0}
     outcomes = []
     for name in [] if values["dry_run"] else names:
-        path = definition_path(definitions_directory(), name)
+        path = kept.definition_path(name)
         try:
             with suppress(FileNotFoundError):
                 os.unlink(path)

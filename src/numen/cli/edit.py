@@ -70,17 +70,16 @@ class _File:
 
     def __init__(self, name: str) -> None:
         """Raises Unusable, NoPermission."""
-        from ..keep.definitions import files
-        from ..settings.places import definitions_directory
+        from ..keep.definitions import files, sets
 
-        own = files.definition_path(definitions_directory(), name)
+        own = kept.definition_path(name)
         self.name = name
         self.source = None if name in kept.defined() else _source_of_several(name)
         if name in kept.defined():
             # One with mistakes in it is edited to mend it.
             self.source = _source_in(own)
         self.path = self.source or own
-        self.before = files.read_content(self.path, 2**24)
+        self.before = files.read_content(self.path, sets.LARGEST_FILE)
         if not os.access(os.path.dirname(os.path.realpath(self.path)), os.W_OK):
             from ..errors import NoPermission
 
@@ -116,23 +115,20 @@ class _File:
 
     def write(self, content: bytes) -> None:
         """Let it have this content. Raises DaemonError where somebody else has changed it since."""
-        from ..keep.definitions import editing, files
+        from ..keep.definitions import editing, files, sets
 
-        if files.read_content(self.path, 2**24) != self.before:
+        if files.read_content(self.path, sets.LARGEST_FILE) != self.before:
             raise DaemonError(f"somebody else has changed {self.path} meanwhile; it stays as he left it")
         editing.write(self.path, content)
 
 
 def _source_of_several(name: str) -> str:
     """The file of the set that instances of a name come from. Raises Unusable where there are none."""
-    from ..keep.definitions import files
     from ..settings.names import template_of
-    from ..settings.places import definitions_directory
 
     known = kept.defined()
     for one in known:
-        own = files.definition_path(definitions_directory(), one)
-        if template_of(one) == name and (source := _source_in(own)):
+        if template_of(one) == name and (source := _source_in(kept.definition_path(one))):
             return source
     raise Unusable(no_daemon(name, known))
 
@@ -195,10 +191,10 @@ def _edited(file: _File, editor: Sequence[str]) -> bytes | None:
 
 def _leave(directory: str, copy: str, file: _File) -> None:
     """Remove the copy, but where what stands in it is nowhere else."""
-    from ..keep.definitions import files
+    from ..keep.definitions import files, sets
 
     try:
-        known = (file.before, files.read_content(file.path, 2**24))
+        known = (file.before, files.read_content(file.path, sets.LARGEST_FILE))
         is_elsewhere = _content(copy) in known
     except DaemonError:
         is_elsewhere = not os.path.exists(copy)

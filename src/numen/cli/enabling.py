@@ -55,9 +55,8 @@ def _sources(names: Sequence[str]) -> dict[str, str]:
 def source_of(name: str) -> str | None:
     """The file of the set that a daemon comes from; `None` where it has a file of its own alone."""
     from ..keep.definitions import files
-    from ..settings.places import definitions_directory
 
     try:
-        return files.read(files.definition_path(definitions_directory(), name)).source
+        return files.read(kept.definition_path(name)).source
     except DaemonError:
         return None

@@ -67,6 +67,14 @@ def defined() -> list[str]:
     return defined_in(definitions_directory())
 
 
+def definition_path(name: str) -> str:
+    """Where the definition file of a daemon stands. Raises BadOption for what is no name of one."""
+    from ..keep.definitions import files
+    from ..settings.places import definitions_directory
+
+    return files.definition_path(definitions_directory(), name)
+
+
 def without_supervisor(names: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
     """The daemons that are defined, where nobody keeps them, and the names that mean none."""
     known = defined()

@@ -131,9 +131,8 @@ def _kept(name: str) -> set[str]:
 
 def _definition(name: str) -> Definition:
     from ..keep.definitions import files
-    from ..settings.places import definitions_directory
 
-    return files.read(files.definition_path(definitions_directory(), name))
+    return files.read(kept.definition_path(name))
 
 
 def _check_several(names: Iterable[str], found: DaemonSet, source: str) -> None:

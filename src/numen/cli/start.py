@@ -89,18 +89,11 @@ def _define(command: Sequence[str], values: dict[str, Any]) -> int:
         raise BadOption("what is to be kept? Write it after two dashes: numen start --name web -- ./server")
     name = name_from(values, command)
     definition, taken = definition_from(values, command, callers_environment(), os.getcwd())
-    if not values["replace"] and os.path.lexists(file := _file_of(name)):
+    if not values["replace"] and os.path.lexists(file := kept.definition_path(name)):
         _check_same(name, definition, file)
         return _ask("Start", {"names": [name]}, values)
     asked = {"name": name, "definition": to_table(definition), "replace": values["replace"]}
     return _ask("Define", asked, values, told=_taken(name, definition, taken))
-
-
-def _file_of(name: str) -> str:
-    from ..keep.definitions.files import definition_path
-    from ..settings.places import definitions_directory
-
-    return definition_path(definitions_directory(), name)
 
 
 def _check_same(name: str, wanted: Definition, file: str) -> None:

@@ -53,7 +53,7 @@ class ForkerClient:
             failure = str(from_os_error(error, "start the fork helper"))
             return NotSpawned(name=order.name, invocation=order.invocation, failure=failure)
         forker.pending[order.invocation] = order
-        self._send(forker, _message(order, wanted))
+        forker.helper.say(self._epoll, _message(order, wanted))
         return None
 
     def _running(self) -> _Forker:
@@ -63,17 +63,13 @@ class ForkerClient:
             self._epoll.register(self._newest.helper.socket, select.EPOLLIN)
         return self._newest
 
-    def _send(self, forker: _Forker, message: dict[str, object] | None = None) -> None:
-        events = select.EPOLLIN if forker.helper.send(message) else select.EPOLLIN | select.EPOLLOUT
-        self._epoll.modify(forker.helper.socket, events)
-
     def receive(self) -> list[Spawned | NotSpawned]:
         """What has become of orders since the last call."""
         happened: list[Spawned | NotSpawned] = []
         for descriptor, events in self._epoll.poll(0):
             forker = self._helpers[descriptor]
             if events & select.EPOLLOUT:
-                self._send(forker)
+                forker.helper.say(self._epoll)
             answers, has_ended = forker.helper.receive()
             for answer in answers:
                 order = forker.pending.pop(answer["invocation"], None)

@@ -96,8 +96,7 @@ class ForwardingClient:
 
     def _send(self, said: dict[str, str] | None = None) -> None:
         if self._helper is not None:
-            is_sent = self._helper.send(said)
-            self._epoll.modify(self._helper.socket, select.EPOLLIN if is_sent else select.EPOLLIN | select.EPOLLOUT)
+            self._helper.say(self._epoll, said)
 
     def receive(self) -> None:
         """Tell what it has to tell, and start another where it has ended."""

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import resource
+import select
 import socket
 import struct
 import sys
@@ -90,6 +91,11 @@ class Helper:
                 os.close(copy)
         own.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         return cls(pid, own)
+
+    def say(self, epoll: select.epoll, message: Message | None = None) -> None:
+        """The same as send(), where `epoll` listens to it: it tells when more of it can be sent."""
+        is_sent = self.send(message)
+        epoll.modify(self.socket, select.EPOLLIN if is_sent else select.EPOLLIN | select.EPOLLOUT)
 
     def has_ended(self) -> bool:
         """Whether it is dead, though its socket may be held by what it has begun."""

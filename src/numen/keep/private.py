@@ -7,7 +7,6 @@ after it, finds its owner in the environment and watches it. Who is there last r
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import suppress
 
 from ..errors import Unusable, from_os_error
@@ -34,6 +33,8 @@ LEFT_FROM_BEFORE = ("daemons.d", "run", "lib")
 
 def make_home() -> str:
     """A new directory, closed to others. Raises Unusable where no place will do, as on a read-only file system."""
+    import tempfile  # with all that it imports, more than a supervisor needs
+
     for place in _places():
         try:
             home = tempfile.mkdtemp(prefix=PREFIX, dir=place)
@@ -67,9 +68,9 @@ def check_home(path: str) -> None:
 
 def clear_home(path: str) -> None:
     """Make a directory that is kept fit for a new house: what an earlier one has left is removed, but for its logs."""
-    for name in LEFT_FROM_BEFORE:
-        import shutil
+    import shutil
 
+    for name in LEFT_FROM_BEFORE:
         shutil.rmtree(os.path.join(path, name), ignore_errors=True)
     # In the definitions stands the environment of who starts it.
     os.mkdir(os.path.join(path, LEFT_FROM_BEFORE[0]), 0o700)
@@ -89,10 +90,10 @@ def owner() -> Process | None:
 
 def remove_home(home: str) -> None:
     """Remove a temporary one, with all that is in it; whatever can no longer be removed is left."""
+    import shutil
+
     # Twice, because a log may be made in it while it is gone through.
     for _ in range(2):
-        import shutil
-
         shutil.rmtree(home, ignore_errors=True)
 
 

@@ -12,7 +12,6 @@ import random
 import time
 from contextlib import suppress
 
-from ..become.identity import look_up
 from ..errors import DaemonError
 from ..kernel import proc
 from ..kernel.files import write_beside
@@ -67,7 +66,7 @@ class RealKernel:
         self._open_files = spawning.prepare_limits()
         self._forwarding = ForwardingClient(home.forwarded, self._open_files, tell)
         self._wiring = Wiring(home, keeper, mover, self._sources, self._forwarding)
-        self._own_variables = _account_variables()
+        self._own_variables = spawning.account_variables()
         self._journal = Journal(home.journal)
         self._timer = -1
         """Of the wall clock; there is none where no task has a calendar."""
@@ -380,9 +379,3 @@ class RealKernel:
         self._deaths.close()
         self._sources.close()
         self._journal.close()
-
-
-def _account_variables() -> dict[str, str]:
-    """HOME, USER, LOGNAME and SHELL of this process's user; looked up once, because a name service may be slow."""
-    account = look_up(os.geteuid())
-    return {} if account is None else account.environment()

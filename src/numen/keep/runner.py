@@ -19,7 +19,6 @@ import sys
 from contextlib import suppress
 
 from ..become import descriptors
-from ..become.identity import look_up
 from ..become.tail import printable
 from ..errors import DaemonError
 from ..kernel import calls
@@ -81,8 +80,7 @@ class Runner:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._open_files = spawning.prepare_limits()
-        account = look_up(os.geteuid())
-        self._own = {} if account is None else account.environment()
+        self._own = spawning.account_variables()
         self._received = bytearray()
         self._outgoing = bytearray()
         self._asked: dict[int, asyncio.Task[None]] = {}

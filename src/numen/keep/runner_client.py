@@ -105,8 +105,7 @@ class RunnerClient:
 
     def _send(self, said: dict[str, Any] | None = None) -> None:
         if self._runner is not None:
-            is_sent = self._runner.send(said)
-            self._epoll.modify(self._runner.socket, select.EPOLLIN if is_sent else select.EPOLLIN | select.EPOLLOUT)
+            self._runner.say(self._epoll, said)
 
     def receive(self) -> Iterator[Answered]:
         """The answers that have come, each taken out when the next is asked for."""

@@ -11,6 +11,7 @@ import resource
 import stat
 import sys
 
+from ..become.identity import look_up
 from ..become.surroundings import DEFAULT_PATH, DEFAULT_UMASK
 from ..errors import Unusable
 from ..kernel import proc, spawn
@@ -204,3 +205,9 @@ def prepare_limits() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     return soft
+
+
+def account_variables() -> dict[str, str]:
+    """HOME, USER, LOGNAME and SHELL of this process's user; to be looked up once: a name service may be slow."""
+    account = look_up(os.geteuid())
+    return {} if account is None else account.environment()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 from collections import deque
 from contextlib import suppress
 
+from ..become.identity import uid_of
 from ..become.syslog.entries import PRIORITIES
 from ..kernel import pipes, proc
 from ..settings.places import ENDING
@@ -238,7 +238,7 @@ class Wiring:
 
     def _messages(self, name: str, listener: Listener) -> Iterator[Message]:
         if name not in self._uids:
-            self._uids[name] = _uid(self._definitions[name])
+            self._uids[name] = uid_of(self._definitions[name].user)
         uids = {0, os.getuid(), self._uids[name]}
         for _ in range(MOST_MESSAGES):
             heard = listener.peek()
@@ -362,15 +362,3 @@ def _end_of_file(path: str) -> tuple[int, int]:
     except FileNotFoundError:
         return 0, 0
     return found.st_ino, found.st_size
-
-
-def _uid(definition: Definition) -> int:
-    user = definition.user
-    if user is None:
-        return os.getuid()
-    if user.isdigit():
-        return int(user)
-    try:
-        return pwd.getpwnam(user).pw_uid
-    except KeyError:
-        return os.getuid()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..errors import BadDefinition, BadOption
 from ..settings.durations import exact_duration, format_duration, parse_duration
+from ..settings.telling import nearest, shown
 from .schedule import MISSED, OVERLAP, Schedule
 from .zones import zone
 
@@ -66,7 +67,7 @@ def parse_timeout(value: object) -> float:
 def parse_retries(value: object) -> int:
     """How often a failed run is tried again. Raises BadOption."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_RETRIES:
-        raise BadOption(f"{_shown(value)} is no number of retries; write one from 0 to {MOST_RETRIES}")
+        raise BadOption(f"{shown(value)} is no number of retries; write one from 0 to {MOST_RETRIES}")
     return value
 
 
@@ -78,7 +79,7 @@ def parse_wait(value: object) -> float:
 def parse_flag(value: object) -> bool:
     """True or false. Raises BadOption."""
     if not isinstance(value, bool):
-        raise BadOption(f"{_shown(value)} is neither true nor false")
+        raise BadOption(f"{shown(value)} is neither true nor false")
     return value
 
 
@@ -163,39 +164,29 @@ def _seconds(value: object, shortest: float) -> float:
     elif isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(value) if abs(value) <= LONGEST else LONGEST + 1
     else:
-        raise BadOption(f"{_shown(value)} is no duration; write one like 500ms, 30s, 5m or 1h30m")
+        raise BadOption(f"{shown(value)} is no duration; write one like 500ms, 30s, 5m or 1h30m")
     # Compared so that what is no number (nan) is refused too.
     if not shortest <= seconds <= LONGEST:
         bounds = f"from {_long(shortest)} to ten years" if shortest else "up to ten years"
-        raise BadOption(f"{_shown(value)} is out of bounds; write a duration {bounds}")
+        raise BadOption(f"{shown(value)} is out of bounds; write a duration {bounds}")
     return seconds
 
 
 def _text(value: object, what: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise BadOption(f"{_shown(value)} is not the text of {what}")
+        raise BadOption(f"{shown(value)} is not the text of {what}")
     return value.strip()
 
 
 def _choice(value: object, words: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in words:
-        raise BadOption(f"{_shown(value)} is unknown; write {', '.join(words[:-1])} or {words[-1]}")
+        raise BadOption(f"{shown(value)} is unknown; write {', '.join(words[:-1])} or {words[-1]}")
     return value
 
 
 def _unknown(name: str) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(str(name).lower().replace("-", "_"), PARSERS, n=1) if len(str(name)) <= 40 else []
-    return "there is no such key" + (f"; did you mean {close[0]}?" if close else "")
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # a number of thousands of digits, a thousand lists in each other
-        return "what stands there"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    meant = nearest(str(name).lower().replace("-", "_"), PARSERS)
+    return "there is no such key" + (f"; did you mean {meant}?" if meant else "")
 
 
 def _long(seconds: float) -> str:

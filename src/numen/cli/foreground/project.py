@@ -11,7 +11,7 @@ from ..words import no_daemon
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ...errors import DaemonError
     from ...keep.definitions.definition import Definition
@@ -83,6 +83,7 @@ def choose(definitions: Mapping[str, Definition], names: Sequence[str]) -> tuple
 
     Raises Unusable for a name that means none.
     """
+    from ...keep.order import wanted_with
     from ...settings.names import matching
 
     if names:
@@ -91,19 +92,8 @@ def choose(definitions: Mapping[str, Definition], names: Sequence[str]) -> tuple
             raise Unusable(no_daemon(unmatched[0], definitions), name=unmatched[0])
     else:
         found = [name for name, one in definitions.items() if one.start]
-    wanted = _with_required(definitions, found)
+    wanted = wanted_with(definitions, dict.fromkeys(found, True), dict.fromkeys(definitions, True))
     return tuple(name for name in definitions if name in wanted)
-
-
-def _with_required(definitions: Mapping[str, Definition], names: Iterable[str]) -> set[str]:
-    wanted: set[str] = set()
-    rest = list(names)
-    while rest:
-        name = rest.pop()
-        if name in definitions and name not in wanted:
-            wanted.add(name)
-            rest += [one.name for one in definitions[name].requires]
-    return wanted
 
 
 def _check_fit(project: Project) -> None:

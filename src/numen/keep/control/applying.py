@@ -12,7 +12,6 @@ from functools import partial
 
 from ...errors import BadDefinition, DaemonError
 from ...settings.names import check_kept_name
-from ...settings.places import ENDING
 from ..definitions import applying, files, replacing
 from ..definitions.fitness import check_fit
 from ..definitions.tables import from_table
@@ -128,7 +127,7 @@ class Applying:
         if name in self._supervisor.daemons:
             return  # it was defined anew meanwhile, by this file
         with suppress(FileNotFoundError):
-            os.unlink(os.path.join(self._directory.path, f"{name}{ENDING}"))
+            self._directory.remove(name)
 
     def _forgotten(self, name: str, answered: Callable[[Outcome], None], outcome: Outcome) -> None:
         self._directory.forget(name)
@@ -159,18 +158,18 @@ class _Set:
 
     def prepare(self, tables: Mapping[str, Any]) -> None:
         """Look at all of it; nothing is changed. Raises DaemonError."""
-        mistakes: list[tuple[str, str]] = []
+        found: list[tuple[str, str]] = []
         for name, table in tables.items():
             check_kept_name(name)
             try:
                 one = self._wanted[name] = from_table(table).replace(source=self._source)
                 # Of a single one its owner's word is taken, as in numen start.
-                found = [(each.key, each.message) for each in untrusted(one)] if self._source is not None else []
+                wrong = [(each.key, each.message) for each in untrusted(one)] if self._source is not None else []
             except BadDefinition as error:
-                found = list(error.mistakes)
-            mistakes += [(f"daemon.{name}.{key}" if key else f"daemon.{name}", text) for key, text in found]
-        if mistakes:
-            raise BadDefinition("", mistakes=tuple(mistakes))
+                wrong = list(error.mistakes)
+            found += [(f"daemon.{name}.{key}" if key else f"daemon.{name}", text) for key, text in wrong]
+        if found:
+            raise BadDefinition("", mistakes=tuple(found))
         self._look_at_files()
         self._plan = applying.plan(self._source, self._standing, self._wanted, self._only, restart=self._restart)
         unfit = []
@@ -289,10 +288,15 @@ class _Set:
 
 def _refuse(call: Call, error: Exception) -> None:
     if isinstance(error, BadDefinition):
-        call.error("BadDefinition", {"mistakes": [{"key": key, "message": text} for key, text in error.mistakes]})
+        call.error("BadDefinition", mistakes(error))
     elif isinstance(error, applying.NameTaken):
         call.error("NameTaken", {"message": str(error)})
     elif isinstance(error, Unfit):
         call.error("Unusable", {"message": str(error)})
     else:
         call.error("SystemFailed", {"message": str(error)})
+
+
+def mistakes(error: BadDefinition) -> dict[str, Any]:
+    """The mistakes as the interface has them."""
+    return {"mistakes": [{"key": key, "message": text} for key, text in error.mistakes]}

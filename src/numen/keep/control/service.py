@@ -21,7 +21,7 @@ from ..definitions.tables import from_table, to_table
 from ..life import State
 from ..notices import Change, Notice
 from ..requests import Kind, Outcome
-from .applying import Applying
+from .applying import Applying, mistakes
 from .gathering import Gathering
 from .handling import refusal
 from .watchers import Watchers
@@ -85,7 +85,7 @@ class Service:
         try:
             getattr(self, f"on_{method}")(call, **parameters)
         except BadDefinition as error:
-            call.error("BadDefinition", _mistakes(error))
+            call.error("BadDefinition", mistakes(error))
         except BadOption as error:
             call.error("BadValue", {"message": str(error)})
         except DaemonError as error:
@@ -305,7 +305,7 @@ class Service:
 
         def then(found: Definition | Exception | None) -> None:
             if isinstance(found, BadDefinition):
-                call.error("BadDefinition", _mistakes(found))
+                call.error("BadDefinition", mistakes(found))
             elif isinstance(found, Exception):
                 call.error("Unusable", {"message": str(found)})
             else:
@@ -396,7 +396,7 @@ class Service:
 
             def unlink() -> None:
                 if name not in self._supervisor.daemons:  # or it was defined anew meanwhile, by this file
-                    os.unlink(path)
+                    self._definitions.remove(name)
 
             self._disk.work(name, unlink, told)
 
@@ -502,10 +502,6 @@ def _check_fit(definition: Definition) -> None:
         check_fit(definition)
     except DaemonError as error:
         raise Unfit(error) from error
-
-
-def _mistakes(error: BadDefinition) -> dict[str, Any]:
-    return {"mistakes": [{"key": key, "message": text} for key, text in error.mistakes]}
 
 
 def _error_of(error: Exception) -> str:

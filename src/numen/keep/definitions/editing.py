@@ -12,15 +12,13 @@ import stat
 from ...errors import Unusable, from_os_error
 from ...kernel.files import write_beside
 from . import files
+from .sets import LARGEST_FILE
 from .source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
-
-LARGEST_FILE = 2**24
-"""Bytes; some ten thousand daemons."""
 
 
 def set_value(file: str, path: Sequence[str], value: Any) -> bool:

@@ -116,6 +116,10 @@ class Directory:
             self._read[name] = state, definition
         return definition
 
+    def remove(self, name: str) -> None:
+        """Remove the file of that name, also one that is no name of a daemon. Raises OSError."""
+        os.unlink(os.path.join(self.path, f"{name}{ENDING}"))
+
     def forget(self, name: str) -> None:
         """A daemon is removed, and its file."""
         self._read.pop(name, None)

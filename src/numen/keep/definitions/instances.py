@@ -9,7 +9,7 @@ import re
 
 from ...errors import BadOption
 from ...settings.names import INSTANCE
-from .kinds import shown
+from ...settings.telling import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

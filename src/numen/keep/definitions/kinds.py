@@ -17,11 +17,12 @@ from ...settings.names import check_kept_name, comma_separated
 from ...settings.octal import octal
 from ...settings.signals import parse_signal, signal_name
 from ...settings.sizes import format_size, parse_size
+from ...settings.telling import shown
 from .definition import FILE, JOURNAL, SYSLOG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 LONGEST = 10 * 365 * 86400.0
@@ -57,28 +58,6 @@ class Kind(Record):
     def convert(self, text: str) -> Any:
         """The value that an option's text means. Raises BadOption."""
         return self.parse(self.split(text))
-
-
-def shown(value: Any) -> str:
-    """The value as it was written, short enough for a message."""
-    try:
-        return clipped(repr(value), 60)
-    except (ValueError, RecursionError):  # a number of thousands of digits, a thousand lists in each other
-        return "what stands there"
-
-
-def clipped(text: str, longest: int) -> str:
-    """The text, or as much of its beginning as is allowed."""
-    return text if len(text) <= longest else f"{text[: longest - 3]}..."
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The word that was probably meant; `None` where none resembles it."""
-    from difflib import get_close_matches
-
-    # A long one resembles nothing, and comparing takes its time.
-    close = get_close_matches(word, known, n=1) if len(word) <= 40 else []
-    return close[0] if close else None
 
 
 def text_of(value: Any, what: str = "text") -> str:

@@ -13,7 +13,8 @@ from ...become import readiness
 from ...errors import BadOption
 from ...record import Record
 from ...settings.durations import parse_duration
-from .kinds import LONGEST, Kind, shown, text_of
+from ...settings.telling import shown
+from .kinds import LONGEST, Kind, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import re
 from ...errors import BadOption
 from ...settings.names import check_kept_name
 from ...settings.places import absolute
+from ...settings.telling import clipped
 from .definition import ON_FAILURE, Definition
-from .kinds import clipped
 from .tables import bad_definition
 from .trust import untrusted
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ...errors import BadOption
 from ...record import Record
-from .kinds import Kind, clipped, nearest, shown, text_of
+from ...settings.telling import clipped, nearest, shown
+from .kinds import Kind, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from functools import partial
 
 from ...errors import BadOption
 from ...settings.names import check_kept_name
+from ...settings.telling import clipped, nearest, shown
 from . import instances, references
 from .definition import ALWAYS, Definition
 from .keys import BY_NAME, KEYS
-from .kinds import clipped, nearest, shown
 from .references import COMPLETED, Order
 from .tables import Mistake, contradictions, missing_keys, read_values
 from .trust import untrusted

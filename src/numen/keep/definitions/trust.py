@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from ...become.identity import uid_of
 from ...kernel.files import changeable
 from . import probes
 from .tables import Mistake
@@ -23,7 +24,7 @@ def untrusted(definition: Definition) -> list[Mistake]:
     if os.geteuid() != 0:
         return []
     found = []
-    uid = _uid(definition.user)
+    uid = uid_of(definition.user)  # who may change his own program
     for key, program in _programs(definition):
         if message := changeable(program, uid):
             found.append(Mistake(key=key, message=message, path=tuple(key.split("."))))
@@ -52,17 +53,3 @@ def _programs(definition: Definition) -> Iterator[tuple[str, str]]:
     for key, command in commands.items():
         if command and command[0]:
             yield key, command[0]
-
-
-def _uid(user: str | None) -> int:
-    """The number of the user it runs as, who may change his own program; root where there is no such user."""
-    if user is None:
-        return 0
-    from pwd import getpwnam
-
-    if user.isascii() and user.isdigit():
-        return int(user)
-    try:
-        return getpwnam(user).pw_uid
-    except (KeyError, ValueError):
-        return 0
