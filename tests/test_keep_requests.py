@@ -81,7 +81,9 @@ def test_who_waits_for_a_stop_is_told_if_somebody_starts_it() -> None:
 def test_a_stop_is_answered_when_nothing_of_it_runs(kind: Kind) -> None:
     for state in State:
         outcome = asks(kind, UP.replace(state=state, wanted=False))
-        assert (outcome is not None) == (state in RESTING)
+        is_run_once_more = state in (State.STARTING, State.RUNNING, State.WAITING)
+        assert (outcome is not None) == (state in RESTING or is_run_once_more)
+        assert (error(outcome) == "Superseded") == is_run_once_more
 
 
 def test_each_way_not_to_be_up_is_told_apart() -> None:
