@@ -156,6 +156,7 @@ def test_a_runner_that_hangs_is_replaced_and_the_answer_comes(monkeypatch: pytes
     client = runner_client.RunnerClient(open_files=256)
     definition = Definition(command=REST, before_start=("/bin/sh", "-c", "echo done"))
     question = Question(name="web", invocation="1" * 32, kind=BEFORE_START, definition=definition, timeout=1.0)
+    patient = question.replace(name="patient", timeout=3600.0)
     answers: list[Answered] = []
 
     def is_answered() -> bool:
@@ -163,6 +164,7 @@ def test_a_runner_that_hangs_is_replaced_and_the_answer_comes(monkeypatch: pytes
         answers.extend(client.receive())
         return bool(answers)
 
+    client.ask(patient, {})
     client.ask(question, {})
     hung = client.pid
     assert hung is not None

@@ -71,8 +71,7 @@ class RunnerClient:
         self._numbers[question.name, question.kind] = self._last
         one = self._open[self._last] = _Open(question, message(self._last, question, begins))
         self._send(one.message)
-        if self._look_at is None:
-            self._look_at = one.due
+        self._look_at = one.due if self._look_at is None else min(self._look_at, one.due)
 
     def next_look(self) -> float | None:
         """CLOCK_MONOTONIC at which end_if_hung() is to be called."""
