@@ -159,13 +159,13 @@ def _user_entry(user: str | int | None) -> pwd.struct_passwd | None:
 def uid_of(user: str | None) -> int:
     """The uid that a user's name or number means; that of this process for none, and for one who is not known."""
     if user is None:
-        return os.getuid()
+        return os.geteuid()
     if user.isascii() and user.isdigit():
         return int(user)
     try:
         return pwd.getpwnam(user).pw_uid
     except (KeyError, ValueError):
-        return os.getuid()
+        return os.geteuid()
 
 
 def group_number(group: str | int) -> int:
