@@ -13,7 +13,7 @@ from functools import partial
 from ... import __version__
 from ...errors import BadDefinition, BadOption, DaemonError, NoPermission
 from ...settings.names import check_kept_name, matching
-from ...settings.places import ENDING, defined_in
+from ...settings.places import defined_in
 from ...settings.signals import signal_name
 from ..definitions import files
 from ..definitions.fitness import check_fit
@@ -382,12 +382,12 @@ class Service:
             if outcome.error:
                 answered(outcome)
                 return
-            # Not definition_path(): a file of any name is removed that was found there.
-            path = os.path.join(self._home.definitions, f"{name}{ENDING}")
 
             def told(result: Exception | None) -> None:
                 if isinstance(result, OSError) and not isinstance(result, FileNotFoundError):
-                    answered(Outcome(error="SystemFailed", message=f"cannot remove {path}: {result.strerror}"))
+                    answered(
+                        Outcome(error="SystemFailed", message=f"cannot remove {result.filename}: {result.strerror}")
+                    )
                 else:
                     self._definitions.forget(name)
                     self._supervisor.file_is_gone(name)

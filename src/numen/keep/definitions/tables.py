@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ...errors import BadDefinition, BadOption
 from ...record import Record
-from ...settings import telling
 from ...settings.durations import format_duration
-from ...settings.telling import nearest
+from ...settings.telling import clipped, nearest, shown
 from .definition import Definition
 from .keys import BY_NAME, GROUPS, KEYS, default_value
 
@@ -85,7 +84,7 @@ def read_values(
     values: dict[str, Any] = {}
     mistakes: list[Mistake] = []
     if not isinstance(table, dict):
-        return {}, [Mistake(key="", message=f"{telling.shown(table)} is no table of keys and values", path=())]
+        return {}, [Mistake(key="", message=f"{shown(table)} is no table of keys and values", path=())]
     for path, written in _flat(table, mistakes):
         name = ".".join(path)
         key = BY_NAME.get(name)
@@ -118,7 +117,7 @@ def _mistakes_in(
             except BadOption as wrong:
                 found.append(((*path, str(name)), str(wrong)))
     return [
-        Mistake(key=key.name, message=telling.clipped(message, 300), path=where)
+        Mistake(key=key.name, message=clipped(message, 300), path=where)
         for where, message in found or [(path, str(error))]
     ]
 
@@ -149,7 +148,7 @@ def bad_definition(
     mistakes: Sequence[tuple[str, str]], where: str = "the definition", places: Sequence[tuple[str, int, int]] = ()
 ) -> BadDefinition:
     """The error that tells them, a line for each where there are several; `places` are where they stand in files."""
-    lines = [f"{telling.clipped(name, 60)}: {message}" if name else message for name, message in mistakes]
+    lines = [f"{clipped(name, 60)}: {message}" if name else message for name, message in mistakes]
     if places:
         lines = [f"{file}:{line}:{column}: {text}" for (file, line, column), text in zip(places, lines, strict=True)]
     if len(lines) > 1:
@@ -168,7 +167,7 @@ def _flat(table: Mapping[str, Any], mistakes: list[Mistake]) -> Iterator[tuple[t
             yield from (((name, str(inner)), one) for inner, one in value.items())
         else:
             keys = ", ".join(one.partition(".")[2] for one in BY_NAME if one.startswith(f"{name}."))
-            message = f"{telling.shown(value)} is no table; there are the keys {keys} in it"
+            message = f"{shown(value)} is no table; there are the keys {keys} in it"
             mistakes.append(Mistake(key=name, message=message, path=(name,)))
 
 
